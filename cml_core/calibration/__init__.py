@@ -1,0 +1,1 @@
+"""Running a NumpyModule on representative data to learn the range of every tensor."""

@@ -1,0 +1,106 @@
+"""Arrays on their way into a model: matched by name and position, checked, given their dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cml_core.errors import InputDtypeError, InputNameError, InputShapeError
+from cml_core.graph.model import TensorSpec
+
+__all__ = ["as_feeds", "bind_arguments", "unpack"]
+
+
+def bind_arguments(specs: Sequence[TensorSpec], arrays: Sequence[Any]) -> dict[str, Any]:
+    """Give positional arrays the names of the model's inputs.
+
+    Raises
+    ------
+    InputNameError
+        There are fewer or more arrays than inputs.
+    """
+    names = tuple(spec.name for spec in specs)
+    if len(arrays) != len(names):
+        extra = tuple(f"positional argument {i + 1}" for i in range(len(names), len(arrays)))
+        raise InputNameError(names[len(arrays) :], extra, names)
+    return dict(zip(names, arrays, strict=True))
+
+
+def as_feeds(specs: Sequence[TensorSpec], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Check arrays against a model's inputs and bring each to the input's dtype.
+
+    Integers become floats where the model wants floats, and floats change their precision; any
+    other conversion is refused.
+
+    Raises
+    ------
+    InputNameError, InputShapeError, InputDtypeError
+        What is wrong, and what the model expects.
+    """
+    names = tuple(spec.name for spec in specs)
+    missing = tuple(name for name in names if name not in inputs)
+    unknown = tuple(str(name) for name in inputs if name not in names)
+    if missing or unknown:
+        raise InputNameError(missing, unknown, names)
+    feeds = {spec.name: _as_dtype(spec, inputs[spec.name]) for spec in specs}
+    sizes: dict[str, tuple[int, str]] = {}
+    for spec in specs:
+        _check_shape(spec, feeds[spec.name].shape, sizes)
+    return feeds
+
+
+def unpack(results: Mapping[str, np.ndarray]) -> Any:
+    """Return one array, or a tuple when there are several outputs."""
+    values = tuple(results.values())
+    return values[0] if len(values) == 1 else values
+
+
+def _as_dtype(spec: TensorSpec, value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise InputShapeError(
+            spec.name, (), f"{spec.describe()}, not rows of unequal length"
+        ) from None
+    if spec.dtype is None or array.dtype == spec.dtype:
+        return array
+    if array.dtype == object and spec.dtype != object:
+        raise InputDtypeError(spec.name, "object", str(spec.dtype))
+    is_number = array.dtype.kind in "iufb"
+    fits = (
+        (spec.dtype.kind == "f" and is_number)
+        or (spec.dtype.kind == "V" and is_number)
+        or (spec.dtype.kind in "iu" and array.dtype.kind in "iu" and _in_range(array, spec.dtype))
+        or (spec.dtype.kind == "O" and array.dtype.kind in "US")
+        or array.size == 0
+    )
+    if not fits:
+        raise InputDtypeError(spec.name, str(array.dtype), str(spec.dtype))
+    return array.astype(spec.dtype)
+
+
+def _in_range(array: np.ndarray, dtype: np.dtype[Any]) -> bool:
+    info = np.iinfo(dtype)
+    return array.size == 0 or (int(array.min()) >= info.min and int(array.max()) <= info.max)
+
+
+def _check_shape(
+    spec: TensorSpec, shape: tuple[int, ...], sizes: dict[str, tuple[int, str]]
+) -> None:
+    if spec.shape is None:
+        return
+    if len(shape) != len(spec.shape):
+        raise InputShapeError(spec.name, shape, f"{len(spec.shape)} dimensions, {spec.describe()}")
+    for size, declared in zip(shape, spec.shape, strict=True):
+        if isinstance(declared, int) and size != declared:
+            raise InputShapeError(spec.name, shape, spec.describe())
+        if isinstance(declared, str):
+            known, other = sizes.setdefault(declared, (size, spec.name))
+            if known != size:
+                raise InputShapeError(
+                    spec.name,
+                    shape,
+                    f"{spec.describe()} with {declared} = {known}, as in input {other!r}",
+                )

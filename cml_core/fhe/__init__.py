@@ -1,0 +1,1 @@
+"""Compilers: an integer program becomes a circuit on encrypted integers."""

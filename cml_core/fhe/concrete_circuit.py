@@ -1,0 +1,107 @@
+"""What the circuits of both Concrete compilers have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from cml_core.errors import CircuitError
+from cml_core.fhe.backend import CircuitStatistics, FheOptions
+from cml_core.fhe.tracing import ConcreteDialect, TracedProgram
+from cml_core.program.instructions import Program
+
+__all__ = ["compile_traced", "quiet_import", "reported", "samples_of", "shaped"]
+
+
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Import a Concrete package without its own deprecation warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def reported(backend: str, action: str) -> Iterator[None]:
+    """Turn whatever a compiler raises into a CircuitError with its first meaningful line."""
+    try:
+        yield
+    except CircuitError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip(" ^")]
+        reason = (lines or [type(error).__name__])[-1 if len(lines) > 3 else 0].rstrip(".")
+        hint = ""
+        if "NoParametersFound" in str(error) or "parameters" in str(error):
+            reason = "no cryptographic parameters exist for integers this wide at this precision"
+            hint = "Lower n_bits or rounding_bits, or allow a larger failure probability (p_error)."
+        raise CircuitError(backend, action, reason, hint) from error
+
+
+def compile_traced(
+    backend: str,
+    program: Program,
+    dialect: ConcreteDialect,
+    compiler: Callable[..., Any],
+    options: FheOptions,
+    **settings: Any,
+) -> Any:
+    """Trace a program and compile it with its own intervals in place of measured ones."""
+    traced = TracedProgram(program, dialect)
+    settings |= {**options.failure, "dump_artifacts_on_unexpected_failures": False}
+    if options.key_cache is not None:
+        settings |= {
+            "enable_unsafe_features": True,
+            "use_insecure_key_cache": True,
+            "insecure_key_cache_location": str(options.key_cache),
+        }
+    with reported(backend, "compile the circuit"), quiet_import():
+        work = compiler(traced.function(), traced.parameters)
+        graph = work.trace([traced.sample()], **settings)
+        traced.impose_bounds(graph)
+        return work.compile(**settings)
+
+
+def samples_of(program: Program, integers: Sequence[np.ndarray]) -> list[Any]:
+    """Inputs as a circuit takes them: int64 arrays, plain integers for 0-d tensors."""
+    arrays = [np.asarray(array, dtype=np.int64) for array in integers]
+    return [int(array) if array.ndim == 0 else array for array in arrays]
+
+
+def shaped(program: Program, results: Any) -> list[np.ndarray]:
+    """Results of a circuit as int64 arrays of the program's output shapes."""
+    listed = results if len(program.outputs) > 1 else (results,)
+    return [
+        np.asarray(result, dtype=np.int64).reshape(program.instructions[position].shape)
+        for position, result in zip(program.outputs, listed, strict=True)
+    ]
+
+
+@attrs.frozen(slots=True)
+class _Sizes:
+    """Only to read a circuit's figures with a default."""
+
+    circuit: Any
+
+    def of(self, name: str) -> int:
+        return int(getattr(self.circuit, name, 0) or 0)
+
+
+def statistics(circuit: Any, bootstraps: int | None, per_node: dict[str, int]) -> CircuitStatistics:
+    """Read a circuit's figures."""
+    sizes = _Sizes(circuit)
+    return CircuitStatistics(
+        complexity=float(circuit.complexity or 0.0),
+        programmable_bootstraps=bootstraps,
+        bootstraps_per_node=per_node,
+        secret_keys=sizes.of("size_of_secret_keys"),
+        bootstrap_keys=sizes.of("size_of_bootstrap_keys"),
+        keyswitch_keys=sizes.of("size_of_keyswitch_keys"),
+        inputs=sizes.of("size_of_inputs"),
+        outputs=sizes.of("size_of_outputs"),
+    )

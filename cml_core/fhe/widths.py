@@ -1,0 +1,85 @@
+"""Which interval each instruction is declared with, and whether a compiler can take it.
+
+Additions and products by clear integers are exact modulo a power of two, so an intermediate
+result may leave its interval as long as what is finally looked up or decrypted lies in its own.
+All leveled instructions that are connected share one width; only the points where the value
+matters (lookups, rounding, inputs, outputs) decide it.
+"""
+
+from __future__ import annotations
+
+from cml_core.errors import BitWidthError, WideLookup
+from cml_core.program.cost import lookup_width
+from cml_core.program.instructions import LEVELED, Interval, Opcode, Program
+
+__all__ = ["check_widths", "declared_intervals"]
+
+
+def declared_intervals(program: Program) -> list[Interval]:
+    """Return the interval to declare for the result of each instruction."""
+    instructions = program.instructions
+    group = _connected(program)
+    matters = set(program.outputs)
+    for position, instruction in enumerate(instructions):
+        if instruction.opcode not in LEVELED:
+            matters.update((position, *instruction.inputs))
+    width: dict[int, int] = {}
+    for position in matters:
+        root = group[position]
+        width[root] = max(width.get(root, 1), instructions[position].interval.width)
+    declared = []
+    for position, instruction in enumerate(instructions):
+        room = width[group[position]]
+        inside = position in matters or instruction.interval.width <= room
+        declared.append(instruction.interval if inside else Interval(0, 2**room - 1))
+    return declared
+
+
+def _connected(program: Program) -> list[int]:
+    """Number the groups of instructions that share a precision."""
+    parent = list(range(len(program.instructions)))
+
+    def root(position: int) -> int:
+        while parent[position] != position:
+            parent[position] = parent[parent[position]]
+            position = parent[position]
+        return position
+
+    for position, instruction in enumerate(program.instructions):
+        if instruction.opcode in LEVELED:
+            for source in instruction.inputs:
+                parent[root(source)] = root(position)
+    return [root(position) for position in range(len(parent))]
+
+
+def check_widths(program: Program, backend: str, max_lookup_bits: int, max_bits: int) -> None:
+    """Refuse integers that are too wide for a compiler.
+
+    Raises
+    ------
+    BitWidthError
+        Naming every such node and its width.
+    """
+    wide: dict[tuple[str, str], WideLookup] = {}
+    for instruction in program.instructions:
+        if instruction.opcode is Opcode.LOOKUP:
+            width = lookup_width(program, instruction)
+            if width > max_lookup_bits:
+                _note(wide, WideLookup(instruction.node, width))
+    if wide:
+        raise BitWidthError(tuple(wide.values()), max_lookup_bits, backend)
+    if not any(i.opcode is Opcode.LOOKUP for i in program.instructions):
+        return
+    for instruction, interval in zip(
+        program.instructions, declared_intervals(program), strict=True
+    ):
+        if interval.width > max_bits:
+            _note(wide, WideLookup(instruction.node, interval.width, "result"))
+    if wide:
+        raise BitWidthError(tuple(wide.values()), max_bits, backend)
+
+
+def _note(wide: dict[tuple[str, str], WideLookup], found: WideLookup) -> None:
+    key = found.node, found.role
+    if key not in wide or wide[key].width < found.width:
+        wide[key] = found

@@ -1,0 +1,99 @@
+"""NumpyModule: an ONNX model that runs in NumPy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+
+from cml_core.feeds import as_feeds, bind_arguments, unpack
+from cml_core.graph.bind import BoundGraph, bind, run_numpy_op
+from cml_core.graph.load import load_graph
+from cml_core.graph.model import TensorSpec
+from cml_core.interpreter import interpret, last_uses
+from cml_core.plugins.registry import OpRegistry, default_registry
+
+__all__ = ["NumpyModule"]
+
+
+class NumpyModule:
+    """Float execution of an ONNX graph in NumPy, with no quantization.
+
+    Parameters
+    ----------
+    graph : BoundGraph
+        A graph whose nodes are bound to their plugins; see `from_onnx`.
+
+    Examples
+    --------
+    >>> module = NumpyModule.from_onnx("model.onnx")  # doctest: +SKIP
+    >>> y = module(x)  # doctest: +SKIP
+    """
+
+    def __init__(self, graph: BoundGraph) -> None:
+        self.graph = graph
+        self._outputs = tuple(spec.name for spec in graph.outputs)
+        self._dead = last_uses(graph.nodes, self._outputs)
+
+    @classmethod
+    def from_onnx(
+        cls,
+        model: str | os.PathLike[str] | bytes | onnx.ModelProto,
+        *,
+        registry: OpRegistry | None = None,
+    ) -> NumpyModule:
+        """Load a model and bind its nodes.
+
+        Parameters
+        ----------
+        model : path, bytes or onnx.ModelProto
+            An ONNX file, its content, or the parsed model.
+        registry : OpRegistry, optional
+            Operators to use, by default all that are installed.
+
+        Raises
+        ------
+        ModelFileError, InvalidModelError
+            The file cannot be read or breaks the rules of ONNX.
+        UnsupportedNodesError
+            Some nodes have no plugin; all of them are listed.
+        """
+        return cls(bind(load_graph(model), default_registry() if registry is None else registry))
+
+    @property
+    def onnx_model(self) -> onnx.ModelProto:
+        """The ONNX model that this module interprets."""
+        return self.graph.graph.onnx_model
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The model's inputs."""
+        return self.graph.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The model's outputs."""
+        return self.graph.outputs
+
+    def __call__(self, *arrays: Any) -> Any:
+        """Run on positional arrays; return one array, or a tuple when there are several outputs."""
+        return unpack(self.run(bind_arguments(self.inputs, arrays)))
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Run by name: a mapping of input arrays to a dict of output arrays.
+
+        Raises
+        ------
+        InputError
+            An input is missing, unknown, or of the wrong shape or dtype.
+        NodeError
+            An operator failed on the values that reached it.
+        """
+        values = {**self.graph.constants, **as_feeds(self.inputs, inputs)}
+        return interpret(self.graph.nodes, values, self._outputs, run_numpy_op, self._dead)
+
+    def __repr__(self) -> str:
+        return f"<NumpyModule {self.graph.graph.source}: {len(self.graph.nodes)} nodes>"

@@ -1,0 +1,1 @@
+"""What an operator is: its key and schema, its two implementations, and its examples."""

@@ -1,0 +1,59 @@
+"""OpExample: one use of an operator, read by tests, documentation and the conformance kit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+from attrs import validators
+
+__all__ = ["OpExample"]
+
+
+def _tensors(values: Any) -> tuple[np.ndarray | None, ...]:
+    return tuple(None if value is None else np.asarray(value) for value in values)
+
+
+def _optional_tensors(values: Any) -> tuple[np.ndarray | None, ...] | None:
+    return None if values is None else _tensors(values)
+
+
+@attrs.frozen(slots=True, eq=False)
+class OpExample:
+    """Inputs and attributes of one use of an operator, and what must come out.
+
+    Parameters
+    ----------
+    inputs : sequence of array or None
+        Tensors in the operator's order; `None` where an optional input is left out.
+    attributes : mapping
+        ONNX attributes under ONNX's spelling; the others take their schema's defaults.
+    outputs : sequence of array or None, optional
+        Expected outputs. Left out, the `onnx` package's reference implementation says.
+    encrypted : tuple of int
+        Which inputs are encrypted in the quantized checks; the others are clear constants.
+    tolerance : float
+        Largest error of the quantized form at `n_bits`, relative to the range of the output.
+    n_bits : int
+        Bit width of inputs, weights and activations in the quantized checks.
+    opset : int or None
+        Opset version the example is for; by default, the newest revision of the plugin.
+    n_outputs : int
+        How many outputs the node has.
+    name : str
+        What the example shows, in a few words.
+    """
+
+    inputs: tuple[np.ndarray | None, ...] = attrs.field(converter=_tensors)
+    attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=dict)
+    outputs: tuple[np.ndarray | None, ...] | None = attrs.field(
+        default=None, converter=_optional_tensors
+    )
+    encrypted: tuple[int, ...] = attrs.field(default=(0,), converter=tuple, kw_only=True)
+    tolerance: float = attrs.field(default=0.1, validator=validators.ge(0.0), kw_only=True)
+    n_bits: int = attrs.field(default=4, validator=validators.in_(range(1, 17)), kw_only=True)
+    opset: int | None = attrs.field(default=None, kw_only=True)
+    n_outputs: int = attrs.field(default=1, validator=validators.ge(1), kw_only=True)
+    name: str = attrs.field(default="", kw_only=True)

@@ -1,0 +1,274 @@
+"""Arithmetic between encrypted operands that are on different registers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import numpy as np
+
+from cml_core.program.cost import lookup_complexity
+from cml_core.program.instructions import Opcode
+from cml_core.quantization.builder import Register
+from cml_core.quantization.context import LoweringContext
+from cml_core.quantization.elementwise import elementwise
+from cml_core.quantization.encrypted import EncryptedTensor
+from cml_core.quantization.grid import (
+    AffineView,
+    Grid,
+    affine,
+    affine_parameters,
+    choose_grid,
+    lookup,
+)
+
+__all__ = ["add", "maximum", "minimum", "multiply", "of_difference", "subtract"]
+
+#: Error that matching two scales by whole multipliers may cost, in steps of the result.
+_MISMATCH = 0.25
+#: Most that an operand may be multiplied by to make it fit the other's scale better.
+_MULTIPLIERS = 8
+
+
+@attrs.frozen(slots=True, eq=False)
+class _Common:
+    """Two operands on one scale: `a = scale * left + a_offset`, and b likewise with `right`."""
+
+    left: Register
+    right: Register
+    scale: np.ndarray
+    a_offset: np.ndarray
+    b_offset: np.ndarray
+
+
+def add(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
+    """Add two tensors; with a lookup only where their scales have no common measure."""
+    return elementwise(ctx, np.add, a, b, combine=_add)
+
+
+def subtract(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
+    """Subtract two tensors; with a lookup only where their scales have no common measure."""
+    return elementwise(ctx, np.subtract, a, b, combine=_subtract)
+
+
+def multiply(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
+    """Multiply two tensors: by two lookups of squares, or packed in one, whichever is cheaper."""
+    return elementwise(ctx, np.multiply, a, b, combine=_multiply)
+
+
+def of_difference(
+    ctx: LoweringContext, function: Callable[[Any], Any], a: Any, b: Any
+) -> EncryptedTensor:
+    """Apply an elementwise function to `a - b`: comparisons, absolute distances and the like."""
+    return elementwise(ctx, function, subtract(ctx, a, b))
+
+
+def maximum(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
+    """The larger of two tensors: `b + max(a - b, 0)`, one lookup per element."""
+    return elementwise(ctx, np.maximum, a, b, combine=_maximum)
+
+
+def minimum(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
+    """The smaller of two tensors: `b + min(a - b, 0)`, one lookup per element."""
+    return elementwise(ctx, np.minimum, a, b, combine=_minimum)
+
+
+def _add(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> EncryptedTensor:
+    both = _common(ctx, a, b)
+    register = ctx.builder.emit(Opcode.ADD, [both.left, both.right])
+    return EncryptedTensor.on_grid(register, both.scale, both.a_offset + both.b_offset, a.dtype)
+
+
+def _subtract(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> EncryptedTensor:
+    return _difference(ctx, _common(ctx, a, b), a.dtype)
+
+
+def _difference(ctx: LoweringContext, both: _Common, dtype: Any) -> EncryptedTensor:
+    register = ctx.builder.emit(Opcode.SUBTRACT, [both.left, both.right])
+    return EncryptedTensor.on_grid(register, both.scale, both.a_offset - both.b_offset, dtype)
+
+
+def _maximum(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> EncryptedTensor:
+    return _pick(ctx, a, b, lambda d: np.maximum(d, 0))
+
+
+def _minimum(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> EncryptedTensor:
+    return _pick(ctx, a, b, lambda d: np.minimum(d, 0))
+
+
+def _pick(
+    ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor, part: Callable[[Any], Any]
+) -> EncryptedTensor:
+    """`b + part(a - b)`, where part gives the difference or zero; exact on the common scale."""
+    both = _common(ctx, a, b)
+    chosen = elementwise(ctx, part, _difference(ctx, both, a.dtype))
+    reach = _hull(chosen, both.scale)
+    extra = lookup(ctx, chosen, Grid(both.scale, both.scale * reach[0], reach[1] - reach[0] + 1))
+    register = ctx.builder.emit(Opcode.ADD, [extra.register, both.right])
+    offset = both.scale * reach[0] + both.b_offset
+    return EncryptedTensor.on_grid(register, both.scale, offset, a.dtype)
+
+
+def _hull(tensor: EncryptedTensor, scale: np.ndarray) -> tuple[int, int]:
+    """Lowest and highest multiple of `scale` that a tensor takes on its interval."""
+    interval = tensor.register.interval
+    ends = np.array([interval.low, interval.high, min(max(0, interval.low), interval.high)])
+    where = (..., np.newaxis)
+    values = (
+        tensor.decode(ends, tensor.channel[where]) / np.broadcast_to(scale, tensor.shape)[where]
+    )
+    return int(np.floor(values.min())), int(np.ceil(values.max()))
+
+
+def _common(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> _Common:
+    """Bring two operands onto one scale, with as few lookups as possible.
+
+    Two grids whose steps are nearly whole multiples of a common one need only be multiplied by
+    clear integers, which is free. Otherwise one operand, or both, are requantized.
+    """
+    bits = ctx.bits.activation_bits or 4
+    views = _view(a), _view(b)
+    if views[0] is not None and views[1] is not None:
+        common = _multiplied(ctx, views[0], views[1], bits)
+        if common is not None:
+            return common
+        # Requantize the one that spans fewer integers of its own: the other is the finer grid.
+        if a.register.interval.width > b.register.interval.width:
+            return _requantize_second(ctx, views[0], b, bits)
+        return _swapped(_requantize_second(ctx, views[1], a, bits))
+    if views[0] is not None:
+        return _requantize_second(ctx, views[0], b, bits)
+    if views[1] is not None:
+        return _swapped(_requantize_second(ctx, views[1], a, bits))
+    return _requantize_both(ctx, a, b, bits)
+
+
+def _view(tensor: EncryptedTensor) -> AffineView | None:
+    parameters = affine_parameters(tensor)
+    if parameters is None:
+        return None
+    scale, offset = parameters
+    return AffineView(tensor.register, scale[tensor.channel], offset[tensor.channel])
+
+
+def _swapped(both: _Common) -> _Common:
+    return _Common(both.right, both.left, both.scale, both.b_offset, both.a_offset)
+
+
+def _span(view: AffineView) -> np.ndarray:
+    """Range of real values that each element of a grid covers."""
+    interval = view.register.interval
+    return np.abs(view.scale) * (interval.high - interval.low)
+
+
+def _multiplied(ctx: LoweringContext, a: AffineView, b: AffineView, bits: int) -> _Common | None:
+    """Match two scales by clear integer factors, if that is accurate enough."""
+    step = float(np.max(_span(a) + _span(b), initial=0.0)) / (2**bits - 1)
+    sizes = np.stack([np.abs(a.scale), np.abs(b.scale)])
+    finest = np.where(sizes > 0, sizes, np.inf).min(axis=0)
+    finest = np.where(np.isfinite(finest), finest, 1.0)
+    for multiplier in range(1, _MULTIPLIERS + 1):
+        scale = finest / multiplier
+        factors = np.rint(a.scale / scale), np.rint(b.scale / scale)
+        error = sum(
+            np.abs(factor * scale - view.scale) * _reach(view.register)
+            for factor, view in zip(factors, (a, b), strict=True)
+        )
+        if np.max(error, initial=0.0) <= _MISMATCH * step:
+            left, right = (
+                _times(ctx, view.register, factor)
+                for view, factor in zip((a, b), factors, strict=True)
+            )
+            return _Common(left, right, scale, a.offset, b.offset)
+    return None
+
+
+def _reach(register: Register) -> int:
+    return max(abs(register.interval.low), abs(register.interval.high))
+
+
+def _times(ctx: LoweringContext, register: Register, factor: np.ndarray) -> Register:
+    factor = np.broadcast_to(factor, register.shape).astype(np.int64)
+    if (factor == 1).all():
+        return register
+    return ctx.builder.emit(Opcode.MULTIPLY, [register], constants={"operand": factor})
+
+
+def _requantize_second(
+    ctx: LoweringContext, fixed: AffineView, other: EncryptedTensor, bits: int
+) -> _Common:
+    """Look the other operand up on a grid whose step is a whole multiple, or part, of the first's."""
+    low, high = ctx.value_range(other)
+    size = np.abs(fixed.scale)
+    size = np.where(size > 0, size, max(high - low, 1e-30) / (2**bits - 1))
+    wanted = max((high - low) / (2**bits - 1), 1e-30)
+    multiple = np.maximum(1, np.rint(wanted / size))
+    total = (float(np.max(_span(fixed), initial=0.0)) + high - low) / (2**bits - 1)
+    divisor = np.where(size > total, np.ceil(size / max(total, 1e-30)), 1.0)
+    scale = np.where(multiple > 1, size, size / divisor)
+    step = scale * multiple
+    levels = int(np.ceil((high - low) / step.min())) + 1 if step.size else 1
+    start = step * np.rint(low / step)
+    view = _view(lookup(ctx, other, Grid(step, start, levels)))
+    assert view is not None  # a lookup's own result is on its grid
+    left = _times(ctx, fixed.register, np.rint(fixed.scale / scale))
+    right = _times(ctx, view.register, np.rint(np.where(view.scale != 0, step, scale) / scale))
+    offset = np.broadcast_to(start, other.shape)
+    return _Common(left, right, scale, fixed.offset, offset)
+
+
+def _requantize_both(
+    ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor, bits: int
+) -> _Common:
+    ranges = [ctx.value_range(t) for t in (a, b)]
+    exact = [choose_grid(ctx, t, bits) for t in (a, b)]
+    widest = max(high - low for low, high in ranges)
+    step = widest / (2**bits - 1) if widest > 0 else 1.0
+    if all(grid.levels == 1 for grid in exact):
+        step = 1.0
+    registers, offsets = [], []
+    for tensor, (low, high) in zip((a, b), ranges, strict=True):
+        start = step * round(low / step)
+        levels = max(1, round((high - start) / step) + 1)
+        grid = Grid(np.float64(step), np.float64(start), levels)
+        registers.append(lookup(ctx, tensor, grid).register)
+        offsets.append(np.full(tensor.shape, start))
+    return _Common(*registers, np.full(a.shape, step), *offsets)
+
+
+def _multiply(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> EncryptedTensor:
+    """Multiply by `xy = (x + y)^2 / 4 - (x - y)^2 / 4`, or packed if the operands are narrow.
+
+    With integers x and y, both squares leave the same remainder modulo 4, so their rounded
+    quarters differ by xy exactly.
+    """
+    views = [affine(ctx, t) for t in (a, b)]
+    widths = [view.register.interval.width for view in views]
+    sum_width = max(widths) + 1
+    if lookup_complexity(sum(widths)) <= 2 * lookup_complexity(sum_width):
+        return elementwise(
+            ctx,
+            np.multiply,
+            *(EncryptedTensor.on_grid(v.register, v.scale, v.offset, a.dtype) for v in views),
+        )
+    limit = ctx.bits.activation_bits or 4
+    if max(widths) > limit + 1:
+        views = [
+            affine(ctx, lookup(ctx, t, choose_grid(ctx, t, limit))) if w > limit + 1 else v
+            for t, v, w in zip((a, b), views, widths, strict=True)
+        ]
+    x, y = views
+    x_zero, y_zero = (-v.offset / np.where(v.scale != 0, v.scale, 1.0) for v in (x, y))
+    plus = ctx.builder.emit(Opcode.ADD, [x.register, y.register])
+    minus = ctx.builder.emit(Opcode.SUBTRACT, [x.register, y.register])
+    squares = []
+    for register, zero in ((plus, x_zero + y_zero), (minus, x_zero - y_zero)):
+        centred = EncryptedTensor.on_grid(register, np.float64(1.0), -zero, np.float64)
+        quarter = elementwise(ctx, lambda v: np.square(v) / 4, centred)
+        interval = register.interval
+        ends = [np.abs(e - zero).max(initial=0.0) for e in (interval.low, interval.high)]
+        levels = int(np.ceil(max(ends) ** 2 / 4)) + 1
+        squares.append(lookup(ctx, quarter, Grid(np.float64(1.0), np.float64(0.0), levels)))
+    product = ctx.builder.emit(Opcode.SUBTRACT, [s.register for s in squares])
+    return EncryptedTensor.on_grid(product, x.scale * y.scale, np.float64(0.0), a.dtype)

@@ -1,0 +1,222 @@
+"""Building an integer program while running it on the calibration data.
+
+Every instruction is executed on the quantized calibration samples as soon as it is emitted, so
+the integers that really occur are known when the next decision is taken, and its proven bounds
+are carried along. Equal instructions are emitted once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from cml_core.program.execute import apply_instruction
+from cml_core.program.instructions import Instruction, Interval, Opcode, Program
+from cml_core.program.ranges import Bounds, propagate
+
+__all__ = ["ProgramBuilder", "Register", "smallest_dtype"]
+
+
+def smallest_dtype(low: int, high: int) -> np.dtype[Any]:
+    """The smallest integer dtype that holds an interval."""
+    return np.promote_types(np.min_scalar_type(low), np.min_scalar_type(high))
+
+
+@attrs.frozen(slots=True, eq=False, weakref_slot=True)
+class Register:
+    """The result of an instruction, and what is known of it while the program is built.
+
+    Parameters
+    ----------
+    position : int
+        Its instruction in the program.
+    shape : tuple of int
+        Shape of one sample.
+    interval : Interval
+        The integers it may take.
+    bounds : Bounds
+        Proven lowest and highest integer of each element.
+    samples : integer array of shape (N, *S)
+        Its integers on the calibration data.
+    """
+
+    position: int
+    shape: tuple[int, ...]
+    interval: Interval
+    bounds: Bounds
+    samples: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of elements of one sample."""
+        return math.prod(self.shape)
+
+
+#: Instructions whose result takes integers that its inputs took, besides zero.
+_MOVES = frozenset(
+    {
+        Opcode.RESHAPE,
+        Opcode.TRANSPOSE,
+        Opcode.SLICE,
+        Opcode.GATHER,
+        Opcode.CONCAT,
+        Opcode.BROADCAST,
+        Opcode.PAD,
+    }
+)
+
+
+@attrs.define(eq=False)
+class ProgramBuilder:
+    """Emits instructions.
+
+    Parameters
+    ----------
+    count : int
+        Number of calibration samples N.
+    proven : bool
+        Give accumulators their proven interval in place of the calibrated one.
+    margin : float
+        Share of the calibrated range that is added on both sides.
+    node : str
+        The node to which instructions are put down.
+    """
+
+    count: int
+    proven: bool = False
+    margin: float = 0.0
+    node: str = ""
+    _instructions: list[Instruction] = attrs.field(factory=list, init=False)
+    _lookups: dict[bytes, Register] = attrs.field(factory=dict, init=False)
+    _others: weakref.WeakValueDictionary[bytes, Register] = attrs.field(
+        factory=weakref.WeakValueDictionary, init=False
+    )
+
+    def input(self, name: str, samples: np.ndarray, interval: Interval) -> Register:
+        """Declare an encrypted input with its calibration samples `(N, *S)`."""
+        shape = samples.shape[1:]
+        low = np.full(shape, interval.low, dtype=np.int64)
+        high = np.full(shape, interval.high, dtype=np.int64)
+        instruction = Instruction(
+            Opcode.INPUT, (), shape, interval, interval, {"name": name}, {}, self.node
+        )
+        return self._append(instruction, Bounds(low, high), samples)
+
+    def emit(
+        self,
+        opcode: Opcode,
+        inputs: Sequence[Register],
+        attributes: Mapping[str, Any] | None = None,
+        constants: Mapping[str, np.ndarray] | None = None,
+        *,
+        shape: tuple[int, ...] | None = None,
+        interval: Interval | None = None,
+    ) -> Register:
+        """Append an instruction, or return the register of an equal one that is there already.
+
+        Parameters
+        ----------
+        opcode, inputs, attributes, constants
+            The instruction.
+        shape : tuple of int, optional
+            Shape of the result, for instructions that take it from there.
+        interval : Interval, optional
+            What the result may take, where the caller knows better.
+        """
+        attributes, constants = attributes or {}, constants or {}
+        key = _fingerprint(opcode, inputs, attributes, constants, shape)
+        known = self._lookups.get(key) or self._others.get(key)
+        if known is not None:
+            return known
+        unknown = Interval(0, 0)
+        positions = tuple(register.position for register in inputs)
+        draft = Instruction(
+            opcode, positions, shape or (), unknown, unknown, attributes, constants, self.node
+        )
+        samples = apply_instruction(draft, [register.samples for register in inputs])
+        draft = attrs.evolve(draft, shape=samples.shape[1:])
+        bounds = propagate(draft, [register.bounds for register in inputs])
+        proven = _hull(bounds)
+        if interval is None:
+            interval = self._interval(draft, inputs, samples, proven)
+        instruction = attrs.evolve(draft, interval=interval, proven=proven)
+        register = self._append(instruction, bounds, samples)
+        if opcode is Opcode.LOOKUP:
+            self._lookups[key] = register
+        else:
+            self._others[key] = register
+        return register
+
+    def program(self, outputs: Sequence[Register]) -> Program:
+        """Return the program with these outputs, without what they do not need."""
+        positions = tuple(register.position for register in outputs)
+        return Program(tuple(self._instructions), positions).pruned()
+
+    @contextlib.contextmanager
+    def on_behalf_of(self, node: str) -> Iterator[None]:
+        """Put instructions down to another node for a while; an empty name changes nothing."""
+        before, self.node = self.node, node or self.node
+        try:
+            yield
+        finally:
+            self.node = before
+
+    def widen(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Add the margin on both sides of calibrated lowest and highest integers."""
+        extra = np.ceil(self.margin * (high - low)).astype(np.int64)
+        return low - extra, high + extra
+
+    def _append(self, instruction: Instruction, bounds: Bounds, samples: np.ndarray) -> Register:
+        if samples.size:
+            dtype = smallest_dtype(int(samples.min()), int(samples.max()))
+            samples = samples.astype(dtype)
+        self._instructions.append(instruction)
+        return Register(
+            len(self._instructions) - 1, instruction.shape, instruction.interval, bounds, samples
+        )
+
+    def _interval(
+        self,
+        instruction: Instruction,
+        inputs: Sequence[Register],
+        samples: np.ndarray,
+        proven: Interval,
+    ) -> Interval:
+        if instruction.opcode in _MOVES:
+            merged = inputs[0].interval
+            for register in inputs[1:]:
+                merged = merged.hull(register.interval)
+            return merged.hull(Interval(0, 0)) if instruction.opcode is Opcode.PAD else merged
+        if self.proven or instruction.opcode is Opcode.LOOKUP or samples.size == 0:
+            return proven
+        low, high = self.widen(np.int64(samples.min()), np.int64(samples.max()))
+        return Interval(int(low), int(high)).meet(proven)
+
+
+def _hull(bounds: Bounds) -> Interval:
+    if bounds.low.size == 0:
+        return Interval(0, 0)
+    return Interval(int(bounds.low.min()), int(bounds.high.max()))
+
+
+def _fingerprint(
+    opcode: Opcode,
+    inputs: Sequence[Register],
+    attributes: Mapping[str, Any],
+    constants: Mapping[str, np.ndarray],
+    shape: tuple[int, ...] | None,
+) -> bytes:
+    digest = hashlib.sha256()
+    positions = [register.position for register in inputs]
+    digest.update(repr((opcode.value, positions, sorted(attributes.items()), shape)).encode())
+    for name, array in sorted(constants.items()):
+        digest.update(repr((name, array.shape, array.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.digest()

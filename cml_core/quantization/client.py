@@ -1,0 +1,182 @@
+"""The client's side: floats to integers before encryption, and back after decryption."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from cml_core.graph.bind import run_numpy_op
+from cml_core.interpreter import interpret
+from cml_core.numpy_module import NumpyModule
+from cml_core.samples import SampleLayout, count_samples
+
+__all__ = ["ClientSide", "InputCode", "OutputCode", "SaturationWarning"]
+
+
+class SaturationWarning(UserWarning):
+    """Inputs were outside the calibrated range and were moved to its nearest end."""
+
+
+@attrs.frozen(slots=True, eq=False)
+class InputCode:
+    """How a model input becomes integers: `q = round((x - offset) / scale)` in `[0, levels)`.
+
+    Parameters
+    ----------
+    name : str
+        The model's input.
+    shape : tuple of int
+        Shape of one sample.
+    scale, offset : float
+        Step and lowest value.
+    levels : int
+        Number of integers.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    scale: float
+    offset: float
+    levels: int
+
+    def encode(self, samples: np.ndarray) -> tuple[np.ndarray, int]:
+        """Integers for samples `(N, *S)`, and how many samples had values out of range."""
+        codes = np.rint((samples.astype(np.float64) - self.offset) / self.scale)
+        outside = (codes < 0) | (codes > self.levels - 1) | np.isnan(codes)
+        count = int(outside.reshape(len(codes), -1).any(axis=1).sum()) if codes.size else 0
+        codes = np.clip(np.nan_to_num(codes, nan=0.0), 0, self.levels - 1)
+        return codes.astype(np.int64), count
+
+
+@attrs.frozen(slots=True, eq=False)
+class OutputCode:
+    """How a decrypted integer tensor becomes real values.
+
+    Parameters
+    ----------
+    name : str
+        Tensor of the graph.
+    dtype : numpy.dtype
+        What the float model has there.
+    channel : int array of the sample's shape
+        Which row of the parameters applies to each element.
+    scale, offset : float64 arrays or None
+        For an affine code, one entry per channel.
+    table : float64 array of shape (channels, levels) or None
+        Otherwise the values, from integer `low` on.
+    low : int
+        First integer of `table`.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    channel: np.ndarray
+    scale: np.ndarray | None = None
+    offset: np.ndarray | None = None
+    table: np.ndarray | None = None
+    low: int = 0
+
+    def decode(self, q: np.ndarray) -> np.ndarray:
+        """Real values of integer samples `(N, *S)`."""
+        if self.table is not None:
+            entry = np.clip(q - self.low, 0, self.table.shape[1] - 1)
+            value: np.ndarray = self.table[self.channel, entry]
+        else:
+            assert self.scale is not None and self.offset is not None
+            value = self.scale[self.channel] * q + self.offset[self.channel]
+        if self.dtype.kind in "iu":
+            value = np.rint(value)
+        return value.astype(self.dtype)
+
+
+@attrs.frozen(slots=True, eq=False)
+class ClientSide:
+    """Everything around the integer program that needs no key.
+
+    Parameters
+    ----------
+    layout : SampleLayout
+        The model's inputs and outputs.
+    inputs : tuple of InputCode
+        In the order of the program's inputs.
+    outputs : tuple of OutputCode
+        In the order of the program's outputs.
+    tail : NumpyModule or None
+        What the client computes on the decoded outputs.
+    clear : mapping of str to array
+        Model outputs that depend on no encrypted value.
+    """
+
+    layout: SampleLayout
+    inputs: tuple[InputCode, ...]
+    outputs: tuple[OutputCode, ...]
+    tail: NumpyModule | None = None
+    clear: Mapping[str, np.ndarray] = attrs.field(factory=dict)
+
+    def encode(self, inputs: Mapping[str, Any]) -> list[np.ndarray]:
+        """Check and quantize arrays for the model; int64 samples `(N, *S)` for each input.
+
+        Values outside the calibrated range saturate, with a warning; they never wrap.
+        """
+        samples = self.layout.split(inputs)
+        codes = []
+        for code in self.inputs:
+            integers, outside = code.encode(samples[code.name])
+            if outside:
+                warnings.warn(
+                    f"{outside} of {len(integers)} samples have values of input {code.name!r} "
+                    f"outside the calibrated range [{code.offset:g}, "
+                    f"{code.offset + code.scale * (code.levels - 1):g}]; they were saturated",
+                    SaturationWarning,
+                    stacklevel=4,
+                )
+            codes.append(integers)
+        return codes
+
+    def decode(self, integers: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Turn integer output samples `(N, *S)` into the model's outputs by name."""
+        real = {code.name: code.decode(q) for code, q in zip(self.outputs, integers, strict=True)}
+        count = count_samples(list(integers))
+        for name, value in self.clear.items():
+            real[name] = np.broadcast_to(value, (count, *value.shape))
+        if self.tail is not None:
+            real |= self._run_tail(self.tail, real, count)
+        joined = self.layout.join(real)
+        return {
+            spec.name: joined[spec.name].astype(spec.dtype)
+            if spec.dtype is not None
+            else joined[spec.name]
+            for spec in self.layout.outputs
+        }
+
+    def _run_tail(
+        self, tail: NumpyModule, real: Mapping[str, np.ndarray], count: int
+    ) -> dict[str, np.ndarray]:
+        """Run the tail on all samples at once where it is safe, else one after another."""
+        names = [spec.name for spec in tail.inputs]
+        wanted = [spec.name for spec in tail.outputs]
+        whole = self.layout.batched and all(
+            real[n].ndim >= 2 and real[n].shape[1] == 1 for n in names
+        )
+        if whole:
+            feeds = {n: real[n][:, 0] for n in names}
+            results = self._interpret(tail, feeds, wanted)
+            if all(np.ndim(results[n]) >= 1 and len(results[n]) == count for n in wanted):
+                return {n: results[n][:, np.newaxis] for n in wanted}
+        each = [self._interpret(tail, {n: real[n][i] for n in names}, wanted) for i in range(count)]
+        return (
+            {n: np.stack([one[n] for one in each]) for n in wanted}
+            if each
+            else {n: np.zeros((0, 1)) for n in wanted}
+        )
+
+    @staticmethod
+    def _interpret(
+        tail: NumpyModule, feeds: Mapping[str, np.ndarray], wanted: list[str]
+    ) -> dict[str, np.ndarray]:
+        graph = tail.graph
+        return interpret(graph.nodes, {**graph.constants, **feeds}, wanted, run_numpy_op)

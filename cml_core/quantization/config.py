@@ -1,0 +1,116 @@
+"""QuantConfig: what a user decides about quantization."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import attrs
+
+from cml_core.calibration.observers import OBSERVERS
+from cml_core.errors import ConfigError
+
+__all__ = ["NodeConfig", "QuantConfig", "Ranges", "Tail"]
+
+Tail = Literal["client", "server"]
+Ranges = Literal["calibrated", "proven"]
+
+_MOST_BITS = 16
+
+
+def _bits(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_BITS:
+        raise ConfigError(attribute.name, value, f"a number of bits from 1 to {_MOST_BITS}")
+
+
+def _optional_bits(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value is not None:
+        _bits(instance, attribute, value)
+
+
+def _one_of(*choices: str) -> Any:
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if value not in choices:
+            raise ConfigError(attribute.name, value, f"one of {', '.join(map(repr, choices))}")
+
+    return check
+
+
+def _margin(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+        raise ConfigError(attribute.name, value, "a share of the calibrated range, 0 or more")
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class NodeConfig:
+    """Bit widths of one node, in place of the model's; None keeps the model's."""
+
+    weight_bits: int | None = attrs.field(default=None, validator=_optional_bits)
+    activation_bits: int | None = attrs.field(default=None, validator=_optional_bits)
+    rounding_bits: int | None = attrs.field(default=None, validator=_optional_bits)
+
+
+def _nodes(value: Mapping[str, NodeConfig | Mapping[str, int]]) -> dict[str, NodeConfig]:
+    return {
+        name: config if isinstance(config, NodeConfig) else NodeConfig(**config)
+        for name, config in value.items()
+    }
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class QuantConfig:
+    """How a model is quantized.
+
+    Parameters
+    ----------
+    input_bits, weight_bits, activation_bits, output_bits : int
+        Bit widths of the model's inputs, of weights, of what travels between layers, and of
+        outputs that are requantized on the server (`tail="server"`).
+    rounding_bits : int or None
+        Accumulators wider than this are rounded to so many bits before a table lookup; None
+        rounds nothing. By default two bits more than `activation_bits`.
+    observer : str
+        How calibration data decides the range of a tensor.
+    ranges : {"calibrated", "proven"}
+        Whether accumulators are as wide as calibration saw them (with `margin`) or as wide as
+        weights and input ranges prove that they can be.
+    margin : float
+        Share of the calibrated range that is added on both sides.
+    tail : {"client", "server"}
+        Who computes what follows the model's last linear operation.
+    nodes : mapping of str to NodeConfig
+        Overrides by node name.
+    """
+
+    input_bits: int = attrs.field(default=4, validator=_bits)
+    weight_bits: int = attrs.field(default=4, validator=_bits)
+    activation_bits: int = attrs.field(default=4, validator=_bits)
+    output_bits: int = attrs.field(default=8, validator=_bits)
+    rounding_bits: int | None = attrs.field(validator=_optional_bits)
+    observer: str = attrs.field(default="minmax", validator=_one_of(*OBSERVERS))
+    ranges: Ranges = attrs.field(default="calibrated", validator=_one_of("calibrated", "proven"))
+    margin: float = attrs.field(default=0.1, validator=_margin)
+    tail: Tail = attrs.field(default="client", validator=_one_of("client", "server"))
+    nodes: Mapping[str, NodeConfig] = attrs.field(factory=dict, converter=_nodes)
+
+    @rounding_bits.default
+    def _default_rounding(self) -> int:
+        bits = self.activation_bits
+        return min(bits + 2, _MOST_BITS) if isinstance(bits, int) and bits > 0 else 6
+
+    @classmethod
+    def with_bits(cls, n_bits: int, **options: Any) -> QuantConfig:
+        """Return a configuration with one bit width for inputs, weights and activations."""
+        if isinstance(n_bits, bool) or not isinstance(n_bits, int) or not 1 <= n_bits <= 16:
+            raise ConfigError("n_bits", n_bits, f"a number of bits from 1 to {_MOST_BITS}")
+        widths = {"input_bits": n_bits, "weight_bits": n_bits, "activation_bits": n_bits}
+        return cls(**{**widths, **options})
+
+    def of_node(self, name: str) -> NodeConfig:
+        """Bit widths in force at a node."""
+        own = self.nodes.get(name, NodeConfig())
+        return NodeConfig(
+            weight_bits=own.weight_bits or self.weight_bits,
+            activation_bits=own.activation_bits or self.activation_bits,
+            rounding_bits=own.rounding_bits or self.rounding_bits,
+        )

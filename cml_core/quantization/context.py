@@ -1,0 +1,93 @@
+"""LoweringContext: what a quantized implementation sees of the lowering of its node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import attrs
+import numpy as np
+
+from cml_core.calibration.stats import CalibrationStats
+from cml_core.errors import QuantizationError
+from cml_core.graph.bind import BoundNode
+from cml_core.quantization.builder import ProgramBuilder
+from cml_core.quantization.config import NodeConfig, QuantConfig
+from cml_core.quantization.encrypted import EncryptedTensor
+
+__all__ = ["LoweringContext"]
+
+
+@attrs.frozen(slots=True, eq=False)
+class LoweringContext:
+    """One node on its way to integer instructions.
+
+    The functions that emit instructions (`matmul`, `conv`, `add`, `elementwise`, `move` …) take
+    it as their first argument.
+
+    Parameters
+    ----------
+    builder : ProgramBuilder
+        Where instructions go.
+    stats : CalibrationStats
+        What calibration learned.
+    config : QuantConfig
+        The user's choices.
+    bound : BoundNode
+        The node.
+    """
+
+    builder: ProgramBuilder
+    stats: CalibrationStats
+    config: QuantConfig
+    bound: BoundNode
+
+    @property
+    def bits(self) -> NodeConfig:
+        """Bit widths in force at this node."""
+        return self.config.of_node(self.bound.name)
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs the node has in its graph."""
+        return len(self.bound.node.outputs)
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What the operator's calibration hook left for this node."""
+        return self.stats.notes.get(self.bound.name, MappingProxyType({}))
+
+    def value_range(self, tensor: EncryptedTensor) -> tuple[float, float]:
+        """Lowest and highest real value of a tensor: calibrated, or decoded inside an operator."""
+        known = self.stats.ranges.get(tensor.name)
+        if known is not None:
+            return known.low, known.high
+        values = tensor.values().astype(np.float64)
+        finite = values[np.isfinite(values)]
+        if finite.size == 0:
+            return 0.0, 0.0
+        return float(finite.min()), float(finite.max())
+
+    def refuse(self, reason: str, hint: str = "") -> NoReturn:
+        """Give up on this node with a reason.
+
+        Raises
+        ------
+        QuantizationError
+            Always.
+        """
+        raise QuantizationError(self.bound.name, self.bound.key.op_type, reason, hint)
+
+    def result_dtype(self, function: Callable[..., Any], *tensors: Any) -> np.dtype[Any]:
+        """Dtype that an elementwise function gives in the float model."""
+        ones = [
+            np.ones(1, dtype=t.dtype) if isinstance(t, EncryptedTensor) else _first(t)
+            for t in tensors
+        ]
+        with np.errstate(all="ignore"):
+            return np.asarray(function(*ones)).dtype
+
+
+def _first(value: Any) -> Any:
+    return value.reshape(-1)[:1] if isinstance(value, np.ndarray) and value.size else value

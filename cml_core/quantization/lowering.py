@@ -1,0 +1,208 @@
+"""Lowering: the calibrated graph becomes an integer program.
+
+The same loop as for float execution walks the graph; at each node it either computes (all inputs
+clear) or asks the operator's quantized implementation for instructions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import numpy as np
+import onnx
+
+from cml_core.calibration.stats import CalibrationStats
+from cml_core.errors import CmlError, QuantizationError, UnsupportedNode, UnsupportedNodesError
+from cml_core.graph.bind import BoundGraph, BoundNode, run_numpy_op
+from cml_core.graph.model import TensorSpec
+from cml_core.interpreter import interpret
+from cml_core.numpy_module import NumpyModule
+from cml_core.plugins.registry import OpRegistry
+from cml_core.program.instructions import Interval, Program
+from cml_core.quantization.builder import ProgramBuilder, Register
+from cml_core.quantization.client import ClientSide, InputCode, OutputCode
+from cml_core.quantization.config import QuantConfig
+from cml_core.quantization.context import LoweringContext
+from cml_core.quantization.encrypted import Decode, EncryptedTensor
+from cml_core.quantization.grid import affine_parameters, requantize
+from cml_core.quantization.tail import Split, extract_tail, split_tail
+from cml_core.samples import SampleLayout, count_samples
+
+__all__ = ["Lowered", "find_unquantized", "lower"]
+
+#: Largest table that the client decodes an output with, in entries; beyond, the server requantizes.
+_CLIENT_TABLE = 2**20
+
+
+@attrs.frozen(slots=True, eq=False)
+class Lowered:
+    """What lowering gives: the server's program and the client's side of it."""
+
+    program: Program
+    client: ClientSide
+
+
+def find_unquantized(graph: BoundGraph, split: Split) -> tuple[UnsupportedNode, ...]:
+    """Every node of the server's part that has no quantized implementation."""
+    return tuple(
+        UnsupportedNode(
+            bound.name,
+            bound.key.domain,
+            bound.key.op_type,
+            f"plugin {bound.registered.name!r} provides it in float only",
+            "Only what follows the model's last linear operation may stay in float."
+            if bound.plugin.tail
+            else "Replace it in the model, or install a plugin with a quantized form.",
+        )
+        for bound in split.server
+        if bound.plugin.quantized_op is None and split.encrypted.intersection(bound.node.outputs)
+    )
+
+
+def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> Lowered:
+    """Lower a calibrated model to an integer program.
+
+    Raises
+    ------
+    UnsupportedNodesError
+        Nodes that must be computed on encrypted data have no quantized form; all are listed.
+    QuantizationError
+        A node cannot be lowered.
+    """
+    graph = module.graph
+    split = split_tail(graph, client_tail=config.tail == "client")
+    missing = find_unquantized(graph, split)
+    if missing:
+        raise UnsupportedNodesError(graph.graph.source, missing, stage="quantized")
+    builder = ProgramBuilder(
+        count_samples(stats.samples), proven=config.ranges == "proven", margin=config.margin
+    )
+    values: dict[str, Any] = dict(graph.constants)
+    codes = []
+    for spec in graph.inputs:
+        code, tensor = _input(builder, stats, config, spec)
+        codes.append(code)
+        values[spec.name] = tensor
+
+    def evaluate(bound: BoundNode, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not any(isinstance(t, EncryptedTensor) for t in tensors):
+            return run_numpy_op(bound, tensors)
+        builder.node = bound.name
+        return _lower_node(LoweringContext(builder, stats, config, bound), tensors)
+
+    used_by_tail = {name for bound in split.tail for name in bound.node.inputs if name}
+    made_by_tail = {name for bound in split.tail for name in bound.node.outputs}
+    wanted = ({spec.name for spec in graph.outputs} | used_by_tail) - made_by_tail
+    results = interpret(split.server, values, sorted(wanted), evaluate)
+
+    outputs, registers = [], []
+    for name in split.boundary:
+        result = results[name]
+        if not isinstance(result, EncryptedTensor):
+            continue
+        bound = _maker(graph, name)
+        builder.node = bound.name if bound else ""
+        register, output = _output(builder, stats, config, bound, result, name)
+        registers.append(register)
+        outputs.append(output)
+    clear = {n: np.asarray(v) for n, v in results.items() if not isinstance(v, EncryptedTensor)}
+    clear = {**graph.constants, **clear}
+    encrypted = {output.name: output.dtype for output in outputs}
+    tail = None
+    if split.tail:
+        tail = _bind_tail(extract_tail(graph, split.tail, encrypted, clear), split)
+    kept = {n: clear[n] for n in clear if n in {spec.name for spec in graph.outputs}}
+    layout = SampleLayout(graph.inputs, graph.outputs)
+    client = ClientSide(layout, tuple(codes), tuple(outputs), tail, kept)
+    return Lowered(builder.program(registers), client)
+
+
+def _lower_node(ctx: LoweringContext, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    bound = ctx.bound
+    try:
+        results = tuple(bound.plugin.quantized_op(ctx, *tensors, **bound.attributes))
+    except (QuantizationError, UnsupportedNodesError):
+        raise
+    except CmlError as error:
+        if type(error).__module__ != "cml_core.errors" or _has_node(error):
+            raise
+        ctx.refuse(error.message().rstrip("."))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(".")
+        raise QuantizationError(bound.name, bound.key.op_type, reason) from error
+    return tuple(
+        result.named(name, bound.name) if isinstance(result, EncryptedTensor) else result
+        for name, result in zip(bound.node.outputs, results, strict=False)
+    )
+
+
+def _has_node(error: CmlError) -> bool:
+    return any(hasattr(error, field) for field in ("node", "lookups"))
+
+
+def _input(
+    builder: ProgramBuilder, stats: CalibrationStats, config: QuantConfig, spec: TensorSpec
+) -> tuple[InputCode, EncryptedTensor]:
+    """Put a model input on its grid: one scale, zero exact if it is in the range."""
+    samples = stats.samples[spec.name]
+    known = stats.ranges[spec.name]
+    low, high = known.low, known.high
+    top = 2**config.input_bits - 1
+    dtype = spec.dtype or samples.dtype
+    if dtype.kind in "iub" and high - low <= top:
+        code = InputCode(spec.name, samples.shape[1:], 1.0, low, int(high - low) + 1)
+    elif not low < high:
+        code = InputCode(spec.name, samples.shape[1:], abs(low) or 1.0, min(low, 0.0), 2)
+    else:
+        scale = (high - low) / top
+        if low <= 0.0 <= high:
+            low = -scale * round(-low / scale)
+        code = InputCode(spec.name, samples.shape[1:], scale, low, top + 1)
+    integers, _ = code.encode(samples)
+    builder.node = spec.name
+    register = builder.input(spec.name, integers, Interval(0, code.levels - 1))
+    scale_, offset = np.float64(code.scale), np.float64(code.offset)
+    tensor = EncryptedTensor.on_grid(register, scale_, offset, dtype)
+    return code, tensor.named(spec.name, spec.name)
+
+
+def _output(
+    builder: ProgramBuilder,
+    stats: CalibrationStats,
+    config: QuantConfig,
+    bound: BoundNode | None,
+    tensor: EncryptedTensor,
+    name: str,
+) -> tuple[Register, OutputCode]:
+    """Say how the client decodes a result; requantize it on the server where it cannot."""
+    parameters = affine_parameters(tensor)
+    interval = tensor.register.interval
+    levels = interval.high - interval.low + 1
+    too_large = levels * tensor.decode.channels > _CLIENT_TABLE
+    if parameters is None and bound is not None and (config.tail == "server" or too_large):
+        ctx = LoweringContext(builder, stats, config, bound)
+        tensor = requantize(ctx, tensor, bits=config.output_bits)
+        parameters = affine_parameters(tensor)
+    if parameters is not None:
+        scale, offset = parameters
+        code = OutputCode(name, tensor.dtype, tensor.channel, scale, offset)
+    else:
+        table = _table(tensor.decode, interval)
+        code = OutputCode(name, tensor.dtype, tensor.channel, table=table, low=interval.low)
+    return tensor.register, code
+
+
+def _table(decode: Decode, interval: Interval) -> np.ndarray:
+    q = np.arange(interval.low, interval.high + 1)
+    return decode(q[np.newaxis], np.arange(decode.channels)[:, np.newaxis]).astype(np.float64)
+
+
+def _maker(graph: BoundGraph, name: str) -> BoundNode | None:
+    return next((bound for bound in graph.nodes if name in bound.node.outputs), None)
+
+
+def _bind_tail(model: onnx.ModelProto, split: Split) -> NumpyModule:
+    """Bind the tail to the very plugins that the model was bound to."""
+    ops = {bound.key: bound.registered for bound in split.tail}
+    return NumpyModule.from_onnx(model, registry=OpRegistry(ops))

@@ -1,0 +1,207 @@
+"""QuantizedModule: a model computed on integers only."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from cml_core.calibration.run import calibrate
+from cml_core.calibration.stats import CalibrationStats
+from cml_core.errors import ConfigError, DamagedFileError
+from cml_core.feeds import bind_arguments, unpack
+from cml_core.numpy_module import NumpyModule
+from cml_core.plugins.registry import OpRegistry
+from cml_core.program.execute import Overflow, execute
+from cml_core.program.instructions import Program
+from cml_core.program.storage import program_from_parts, program_to_parts
+from cml_core.quantization.client import ClientSide
+from cml_core.quantization.config import QuantConfig
+from cml_core.quantization.lowering import lower
+from cml_core.quantization.report import ProgramReport, report_program
+from cml_core.quantization.storage import client_from_parts, client_to_parts
+from cml_core.storage import read_archive, write_archive
+
+if TYPE_CHECKING:
+    from cml_core.fhe.backend import FheOptions
+    from cml_core.fhe.circuit import FheCircuit
+
+__all__ = ["OverflowWarning", "QuantizedModule", "quantize"]
+
+
+class OverflowWarning(UserWarning):
+    """Integers left the range seen in calibration; on encrypted data the result would be wrong."""
+
+
+@attrs.frozen(slots=True, eq=False)
+class QuantizedModule:
+    """A quantized model: integers inside, floats outside.
+
+    Parameters
+    ----------
+    program : Program
+        What the server computes.
+    client : ClientSide
+        How inputs become integers and integers become outputs.
+    """
+
+    program: Program
+    client: ClientSide
+
+    def __call__(self, *arrays: Any) -> Any:
+        """Run on positional arrays; return one array, or a tuple when there are several outputs."""
+        return unpack(self.run(bind_arguments(self.client.layout.inputs, arrays)))
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Run by name: quantize, compute on integers, dequantize.
+
+        Raises
+        ------
+        InputError
+            An input is missing, unknown, or of the wrong shape or dtype.
+        """
+        return self.dequantize_outputs(*self._forward(*self.quantize_inputs(inputs)))
+
+    def quantize_inputs(self, inputs: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+        """Integers for the program, int64 samples of shape `(N, *S)` for each input.
+
+        Values outside the calibrated range saturate, with a `SaturationWarning`.
+        """
+        return tuple(self.client.encode(inputs))
+
+    def _forward(self, *integers: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run the integer program on samples `(N, *S)`; warn where a range is left."""
+        overflows: list[Overflow] = []
+        results = tuple(execute(self.program, integers, overflows))
+        for overflow in overflows:
+            warnings.warn(
+                f"{overflow.samples} samples left the range [{overflow.low}, {overflow.high}] "
+                f"that node {overflow.node!r} was calibrated for; encrypted, their results would "
+                'be wrong. Calibrate on more data, raise margin, or use ranges="proven"',
+                OverflowWarning,
+                stacklevel=3,
+            )
+        return results
+
+    def dequantize_outputs(self, *integers: np.ndarray) -> dict[str, np.ndarray]:
+        """The model's outputs from the program's integers, the model's tail included."""
+        return self.client.decode(integers)
+
+    def report(self) -> ProgramReport:
+        """Bit widths, lookups and predicted cost, node by node."""
+        return report_program(self.program)
+
+    def compile(self, options: FheOptions | None = None, **changes: Any) -> FheCircuit:
+        """Compile the program to a circuit on encrypted integers.
+
+        Parameters
+        ----------
+        options : FheOptions, optional
+            Compiler, failure probability and so on.
+        changes
+            Fields of `FheOptions` to set.
+
+        Raises
+        ------
+        BackendUnavailableError
+            No compiler is installed.
+        BitWidthError
+            Some integers are too wide for the compiler; all such nodes are listed.
+        CircuitError
+            The compiler refused the circuit.
+        """
+        from cml_core.fhe.circuit import FheCircuit
+
+        return FheCircuit.compile(self, options, **changes)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the module to a `.cml` file, whole or not at all."""
+        write_archive(path, self.to_parts())
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, registry: OpRegistry | None = None
+    ) -> QuantizedModule:
+        """Read a module from a `.cml` file.
+
+        Raises
+        ------
+        StoredFileError
+            The file is missing, damaged, or written by a newer cml.
+        """
+        return cls.from_parts(read_archive(path), path, registry)
+
+    def to_parts(self) -> dict[str, bytes]:
+        """The module as named parts of a `.cml` file."""
+        return {**program_to_parts(self.program), **client_to_parts(self.client)}
+
+    @classmethod
+    def from_parts(
+        cls,
+        parts: Mapping[str, bytes],
+        path: str | os.PathLike[str],
+        registry: OpRegistry | None = None,
+    ) -> QuantizedModule:
+        """Read a module back from the parts of a `.cml` file."""
+        from pathlib import Path
+
+        try:
+            return cls(program_from_parts(parts), client_from_parts(parts, registry))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            reason = f"does not hold a quantized model ({type(error).__name__}: {error})"
+            raise DamagedFileError(Path(path), reason, "Compile the model again.") from error
+
+    def __repr__(self) -> str:
+        report = self.report()
+        return (
+            f"<QuantizedModule: {len(self.program.instructions)} instructions, "
+            f"{report.lookups} lookups, at most {report.max_bit_width} bits>"
+        )
+
+
+def quantize(
+    module: NumpyModule,
+    calibration_data: Any,
+    config: QuantConfig | None = None,
+    *,
+    n_bits: int | None = None,
+) -> QuantizedModule:
+    """Quantize a model after training, from representative data.
+
+    Parameters
+    ----------
+    module : NumpyModule
+        The float model.
+    calibration_data : array, tuple of arrays, mapping or CalibrationStats
+        Samples for each input, positionally or by name, or what `calibrate` returned for them.
+    config : QuantConfig, optional
+        All choices.
+    n_bits : int, optional
+        One bit width for inputs, weights and activations, in place of `config`; 4 by default.
+
+    Raises
+    ------
+    ConfigError
+        A bit width or another option is not possible.
+    CalibrationError
+        There is no data, or it holds NaN or infinite values.
+    UnsupportedNodesError
+        Nodes have no quantized form; all are listed.
+    """
+    if config is not None and n_bits is not None:
+        raise ConfigError("n_bits", n_bits, "either n_bits or a QuantConfig, not both")
+    if config is None:
+        config = QuantConfig.with_bits(4 if n_bits is None else n_bits)
+    elif not isinstance(config, QuantConfig):
+        raise ConfigError("config", config, "a QuantConfig; for a bit width write n_bits=…")
+    stats = (
+        calibration_data
+        if isinstance(calibration_data, CalibrationStats)
+        else calibrate(module, calibration_data, observer=config.observer)
+    )
+    lowered = lower(module, stats, config)
+    return QuantizedModule(lowered.program, lowered.client)

@@ -1,0 +1,116 @@
+"""The client's side as data, for `.cml` files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cml_core.graph.model import TensorSpec
+from cml_core.numpy_module import NumpyModule
+from cml_core.plugins.registry import OpRegistry
+from cml_core.quantization.client import ClientSide, InputCode, OutputCode
+from cml_core.samples import SampleLayout
+from cml_core.storage import array_bytes, read_array
+
+__all__ = ["client_from_parts", "client_to_parts"]
+
+_FILE = "client.json"
+_TAIL = "tail.onnx"
+
+
+def client_to_parts(client: ClientSide) -> dict[str, bytes]:
+    """The client's side as named parts for a `.cml` file."""
+    parts: dict[str, bytes] = {}
+
+    def keep(name: str, array: np.ndarray | None) -> str | None:
+        if array is None:
+            return None
+        parts[f"client/{name}.npy"] = array_bytes(array)
+        return f"client/{name}.npy"
+
+    outputs = [
+        {
+            "name": code.name,
+            "dtype": code.dtype.str,
+            "low": code.low,
+            "channel": keep(f"{place}.channel", code.channel),
+            "scale": keep(f"{place}.scale", code.scale),
+            "offset": keep(f"{place}.offset", code.offset),
+            "table": keep(f"{place}.table", code.table),
+        }
+        for place, code in enumerate(client.outputs)
+    ]
+    document = {
+        "model_inputs": [_spec(spec) for spec in client.layout.inputs],
+        "model_outputs": [_spec(spec) for spec in client.layout.outputs],
+        "inputs": [
+            {
+                "name": code.name,
+                "shape": code.shape,
+                "scale": code.scale,
+                "offset": code.offset,
+                "levels": code.levels,
+            }
+            for code in client.inputs
+        ],
+        "outputs": outputs,
+        "clear": {n: keep(f"clear.{i}", v) for i, (n, v) in enumerate(client.clear.items())},
+    }
+    parts[_FILE] = json.dumps(document, indent=1).encode()
+    if client.tail is not None:
+        parts[_TAIL] = client.tail.onnx_model.SerializeToString()
+    return parts
+
+
+def client_from_parts(parts: Mapping[str, bytes], registry: OpRegistry | None) -> ClientSide:
+    """Read the client's side back; KeyError, ValueError or TypeError if the parts are not one."""
+    document = json.loads(parts[_FILE])
+
+    def array(file: str | None) -> np.ndarray | None:
+        return None if file is None else read_array(parts[file])
+
+    layout = SampleLayout(
+        tuple(map(_read_spec, document["model_inputs"])),
+        tuple(map(_read_spec, document["model_outputs"])),
+    )
+    inputs = tuple(
+        InputCode(r["name"], tuple(r["shape"]), r["scale"], r["offset"], r["levels"])
+        for r in document["inputs"]
+    )
+    outputs = []
+    for row in document["outputs"]:
+        channel = array(row["channel"])
+        assert channel is not None
+        outputs.append(
+            OutputCode(
+                row["name"],
+                np.dtype(row["dtype"]),
+                channel,
+                array(row["scale"]),
+                array(row["offset"]),
+                array(row["table"]),
+                row["low"],
+            )
+        )
+    tail = NumpyModule.from_onnx(parts[_TAIL], registry=registry) if _TAIL in parts else None
+    clear = {name: read_array(parts[file]) for name, file in document["clear"].items()}
+    return ClientSide(layout, inputs, tuple(outputs), tail, clear)
+
+
+def _spec(spec: TensorSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "dtype": None if spec.dtype is None else spec.dtype.str,
+        "shape": spec.shape,
+    }
+
+
+def _read_spec(row: Mapping[str, Any]) -> TensorSpec:
+    return TensorSpec(
+        row["name"],
+        None if row["dtype"] is None else np.dtype(row["dtype"]),
+        None if row["shape"] is None else tuple(row["shape"]),
+    )

@@ -1,0 +1,150 @@
+"""The `.cml` container: a zip of data with a checksum for each part, written whole or not at all.
+
+It holds JSON, NumPy arrays (`.npy`, never pickled) and, for a model's tail, an ONNX model.
+Nothing in it is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cml_core.errors import DamagedFileError, NewerFileError, OutputFileError, StoredFileError
+
+__all__ = [
+    "FORMAT_VERSION",
+    "array_bytes",
+    "read_archive",
+    "read_array",
+    "write_archive",
+    "write_file",
+]
+
+#: Version of the container and of what it holds; raised when older readers would misread it.
+FORMAT_VERSION = 1
+_MAGIC = "cml"
+_MANIFEST = "manifest.json"
+
+
+def array_bytes(array: np.ndarray) -> bytes:
+    """An array in NumPy's `.npy` format."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def read_array(content: bytes) -> np.ndarray:
+    """The array in an `.npy` file; never unpickles."""
+    array: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
+    return array
+
+
+def write_file(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file whole or not at all: beside its place, then renamed.
+
+    Raises
+    ------
+    OutputFileError
+        The file cannot be written.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(content)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise OutputFileError(path, f"cannot be written: {error.strerror or error}") from error
+
+
+def write_archive(path: str | os.PathLike[str], parts: Mapping[str, bytes]) -> None:
+    """Write a `.cml` file.
+
+    Raises
+    ------
+    OutputFileError
+        The file cannot be written.
+    """
+    manifest = {
+        "format": _MAGIC,
+        "version": FORMAT_VERSION,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()},
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {_MANIFEST: json.dumps(manifest, indent=1).encode(), **parts}.items():
+            # A fixed date makes equal content give equal files.
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    write_file(path, buffer.getvalue())
+
+
+def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
+    """Read a `.cml` file and verify every part of it.
+
+    Raises
+    ------
+    StoredFileError
+        There is no such file.
+    DamagedFileError
+        It is cut short, altered, or not a `.cml` file.
+    NewerFileError
+        It was written by a newer cml.
+    """
+    path = Path(path)
+    again = "Compile the model again, or fetch the file again."
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoredFileError(path, f"cannot be read: {error.strerror or error}") from error
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        manifest: Any = json.loads(parts.pop(_MANIFEST))
+        kind, version, sums = manifest["format"], manifest["version"], manifest["sha256"]
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        TypeError,
+        EOFError,
+        OSError,
+        NotImplementedError,
+    ) as error:
+        raise DamagedFileError(path, "is damaged or not a .cml file", again) from error
+    except Exception as error:  # zlib.error has no common base with the others
+        raise DamagedFileError(path, "is damaged", again) from error
+    if kind != _MAGIC or not isinstance(version, int):
+        raise DamagedFileError(path, "is not a .cml file", again)
+    if version > FORMAT_VERSION:
+        raise NewerFileError(
+            path,
+            f"was written in format {version}, this cml reads up to {FORMAT_VERSION}",
+            "Upgrade cml.",
+            version,
+            FORMAT_VERSION,
+        )
+    if set(sums) != set(parts):
+        raise DamagedFileError(path, "is damaged: parts are missing or were added", again)
+    for name, part in parts.items():
+        if hashlib.sha256(part).hexdigest() != sums[name]:
+            raise DamagedFileError(
+                path, f"is damaged: the checksum of {name} does not match", again
+            )
+    return parts

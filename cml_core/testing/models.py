@@ -1,0 +1,73 @@
+"""One-node models from operator examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from cml_core.ops.example import OpExample
+from cml_core.ops.plugin import OpPlugin
+
+__all__ = ["example_model", "example_opset", "input_name"]
+
+#: The oldest file format that every opset fits in; no newer than anything that reads ONNX today.
+_IR_VERSION = 10
+
+
+def input_name(place: int) -> str:
+    """Name of the tensor at a position of an example's inputs."""
+    return f"input{place}"
+
+
+def example_opset(plugin: OpPlugin, example: OpExample) -> int:
+    """Opset version that an example is for."""
+    return example.opset or max(plugin.schema.since_versions)
+
+
+def example_model(
+    plugin: OpPlugin, example: OpExample, clear: Iterable[int] | None = None
+) -> onnx.ModelProto:
+    """Make a model of one node from an example.
+
+    Parameters
+    ----------
+    plugin : OpPlugin
+        The operator.
+    example : OpExample
+        Inputs and attributes.
+    clear : iterable of int, optional
+        Positions of inputs that are constants of the model; by default those that the example
+        does not encrypt.
+    """
+    present = [place for place, value in enumerate(example.inputs) if value is not None]
+    if clear is None:
+        clear = [place for place in present if place not in example.encrypted]
+    constant = set(clear)
+    names = ["" if value is None else input_name(k) for k, value in enumerate(example.inputs)]
+    outputs = [f"output{k}" for k in range(example.n_outputs)]
+    schema = plugin.schema
+    attributes = {k: v for k, v in example.attributes.items() if v is not None}
+    node = helper.make_node(
+        schema.op_type, names, outputs, name="node", domain=schema.domain, **attributes
+    )
+    arrays = {place: value for place, value in enumerate(example.inputs) if value is not None}
+    graph = helper.make_graph(
+        [node],
+        "example",
+        [_value(k, v) for k, v in arrays.items() if k not in constant],
+        [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in outputs],
+        [numpy_helper.from_array(v, input_name(k)) for k, v in arrays.items() if k in constant],
+    )
+    version = example_opset(plugin, example)
+    imports = [helper.make_opsetid(schema.domain, version)]
+    if schema.domain:
+        imports.append(helper.make_opsetid("", onnx.defs.onnx_opset_version()))
+    return helper.make_model(graph, opset_imports=imports, ir_version=_IR_VERSION)
+
+
+def _value(place: int, array: np.ndarray) -> onnx.ValueInfoProto:
+    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    return helper.make_tensor_value_info(input_name(place), kind, array.shape)

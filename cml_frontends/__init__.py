@@ -1,0 +1,1 @@
+"""Models of other libraries on their way into ONNX."""

@@ -1,0 +1,1 @@
+"""The operators of ai.onnx, one module each, registered like those of any third party."""
