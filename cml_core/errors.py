@@ -171,7 +171,7 @@ class PluginError(CmlError):
 
 @attrs.define(eq=False, slots=False)
 class DuplicateOperatorError(CmlError):
-    """Two plugins claim the same operator revision, and neither says that it overrides the other."""
+    """Two plugins claim one operator revision, and neither says that it overrides the other."""
 
     key: str
     plugins: tuple[str, str]

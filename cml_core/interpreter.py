@@ -54,9 +54,8 @@ def interpret(
     for bound, unused in zip(nodes, dead or last_uses(nodes, outputs), strict=True):
         node = bound.node
         results = evaluate(bound, tuple(env[name] for name in node.inputs))
-        for name, result in zip(node.outputs, results, strict=False):
-            if name:
-                env[name] = result
+        env.update(zip(node.outputs, results, strict=False))
+        env[""] = None
         for name in unused:
             env.pop(name, None)
     return {name: env[name] for name in outputs}

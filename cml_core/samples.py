@@ -115,11 +115,11 @@ class SampleLayout:
 
     def _join_one(self, array: np.ndarray, axis: int) -> np.ndarray:
         if array.ndim == 1:
-            return array if self.batched or len(array) != 1 else array[0]
+            return array if self.batched or len(array) != 1 else array.reshape(())
         if not self.batched and len(array) == 1:
-            return array[0]
+            return array.reshape(array.shape[1:])
         shape = array.shape[1:]
-        moved = np.moveaxis(array, 0, axis)
+        moved: np.ndarray = np.moveaxis(array, 0, axis)
         return moved.reshape(*shape[:axis], len(array) * shape[axis], *shape[axis + 1 :])
 
     def _batch_axis(self, spec: TensorSpec) -> int:

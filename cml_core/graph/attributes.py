@@ -109,4 +109,4 @@ def is_deterministic(key: OpKey) -> bool:
     """Whether an operator gives the same outputs each time, so that it may be folded."""
     schema = _schema(key)
     kinds = onnx.defs.OpSchema.NodeDeterminism
-    return schema is None or schema.node_determinism != kinds.NonDeterministic
+    return schema is None or schema.node_determinism != kinds.NonDeterministic  # type: ignore[attr-defined]

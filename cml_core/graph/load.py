@@ -217,7 +217,8 @@ class _Reader:
             for name in filter(None, node.outputs):
                 if name in makers:
                     self.faults.append(
-                        f"tensor {name!r} is produced by node {node.name!r} and also by {makers[name]}"
+                        f"tensor {name!r} is produced by node {node.name!r} "
+                        f"and also by {makers[name]}"
                     )
                 makers[name] = f"node {node.name!r}"
         for node in nodes:
@@ -233,7 +234,7 @@ class _Reader:
             self.faults.append("the model has no outputs")
 
     def _order(self, nodes: list[Node]) -> list[Node]:
-        """Return the nodes in topological order, keeping the file's order where it already is one."""
+        """Return the nodes in topological order: the file's own order where it already is one."""
         maker = {name: index for index, node in enumerate(nodes) for name in node.outputs if name}
         needs = {
             index: {maker[name] for name in _all_inputs(node) if name in maker}

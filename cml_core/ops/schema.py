@@ -80,7 +80,9 @@ class OpSchema:
         Defaults of optional attributes, only for operators that `onnx.defs` does not know.
     """
 
-    op_type: str = attrs.field(validator=[validators.instance_of(str), validators.min_len(1)])
+    op_type: str = attrs.field(
+        validator=validators.and_(validators.instance_of(str), validators.min_len(1))
+    )
     since_versions: tuple[int, ...] = attrs.field(converter=tuple, validator=_revisions)
     kind: OpKind = attrs.field(default=OpKind.CUSTOM, validator=validators.instance_of(OpKind))
     domain: str = attrs.field(default=AI_ONNX, converter=normalize_domain, kw_only=True)

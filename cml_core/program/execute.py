@@ -61,8 +61,8 @@ def execute(
             continue
         arrays = [results[source] for source in instruction.inputs]
         if overflows is not None and instruction.opcode is Opcode.LOOKUP:
-            source = program.instructions[instruction.inputs[0]]
-            _note_overflow(source, instruction.node, arrays[0], overflows)
+            entering = program.instructions[instruction.inputs[0]]
+            _note_overflow(entering, instruction.node, arrays[0], overflows)
         results[position] = apply_instruction(instruction, arrays)  # type: ignore[arg-type]
         for source in instruction.inputs:
             if last[source] == position and source not in keep:
@@ -115,8 +115,10 @@ def _matmul(instruction: Instruction, arrays: Sequence[np.ndarray]) -> np.ndarra
     x, weight = arrays[0], instruction.constants["weight"]
     if _is_exact(x, weight, weight.shape[-2]):
         product = np.matmul(x.astype(np.float64), weight.astype(np.float64))
-        return product.astype(np.int64)
-    return np.matmul(x.astype(np.int64), weight)
+    else:
+        product = np.matmul(x.astype(np.int64), weight)
+    result: np.ndarray = product.astype(np.int64)
+    return result
 
 
 def _conv(instruction: Instruction, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -133,13 +135,15 @@ def _conv(instruction: Instruction, arrays: Sequence[np.ndarray]) -> np.ndarray:
         dilations=settings["dilations"],
         group=settings["group"],
     )
-    return result.astype(np.int64).reshape(*x.shape[:2], *result.shape[1:])
+    integers: np.ndarray = result.astype(np.int64)
+    return integers.reshape(*x.shape[:2], *result.shape[1:])
 
 
 def _sum(instruction: Instruction, arrays: Sequence[np.ndarray]) -> np.ndarray:
     axes = tuple(axis + 1 for axis in instruction.attributes["axes"])
     keep = bool(instruction.attributes["keepdims"])
-    return np.sum(arrays[0], axis=axes, keepdims=keep, dtype=np.int64)
+    result: np.ndarray = np.sum(arrays[0], axis=axes, keepdims=keep, dtype=np.int64)
+    return result
 
 
 def _lookup(instruction: Instruction, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -150,12 +154,14 @@ def _lookup(instruction: Instruction, arrays: Sequence[np.ndarray]) -> np.ndarra
     index = instruction.constants.get("index")
     if index is not None:
         entry += index * tables.shape[1]
-    return tables.ravel().take(entry).astype(np.int64)
+    result: np.ndarray = tables.ravel().take(entry)
+    return result
 
 
 def _round(instruction: Instruction, arrays: Sequence[np.ndarray]) -> np.ndarray:
     lsbs = instruction.attributes["lsbs"]
-    return ((arrays[0].astype(np.int64) + (1 << (lsbs - 1))) >> lsbs) << lsbs
+    rounded: np.ndarray = ((arrays[0].astype(np.int64) + (1 << (lsbs - 1))) >> lsbs) << lsbs
+    return rounded
 
 
 def _reshape(instruction: Instruction, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -178,7 +184,8 @@ def _slice(instruction: Instruction, arrays: Sequence[np.ndarray]) -> np.ndarray
 
 def _gather(instruction: Instruction, arrays: Sequence[np.ndarray]) -> np.ndarray:
     flat = arrays[0].reshape(len(arrays[0]), -1)
-    return flat[:, instruction.constants["index"]]
+    result: np.ndarray = flat[:, instruction.constants["index"]]
+    return result
 
 
 def _concat(instruction: Instruction, arrays: Sequence[np.ndarray]) -> np.ndarray:

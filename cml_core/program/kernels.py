@@ -35,7 +35,7 @@ def window_view(
     axes = tuple(range(x.ndim - rank, x.ndim))
     if any(size < span for size, span in zip(x.shape[-rank:], spans, strict=True)):
         raise ValueError(f"a kernel that spans {tuple(spans)} does not fit {x.shape[-rank:]}")
-    windows = np.lib.stride_tricks.sliding_window_view(x, spans, axis=axes)
+    windows = np.lib.stride_tricks.sliding_window_view(x, tuple(spans), axis=axes)  # type: ignore[call-overload]
     pick = (
         ...,
         *(slice(None, None, s) for s in strides),
@@ -85,11 +85,13 @@ def conv_nd(
     output = windows.shape[2 : 2 + rank]
     if group == channels and depth == 1 and maps == channels:
         axes = "".join(chr(ord("k") + i) for i in range(rank))
-        return np.einsum(f"nc...{axes},c{axes}->nc...", windows, weight[:, 0])
+        depthwise: np.ndarray = np.einsum(f"nc...{axes},c{axes}->nc...", windows, weight[:, 0])
+        return depthwise
     places = int(np.prod(output, dtype=np.int64))
     # (N, group, depth, *output, *kernel) -> (N, group, depth * kernel, output)
     split = windows.reshape(count, group, depth, *output, *kernel)
     order = (0, 1, 2, *range(3 + rank, 3 + 2 * rank), *range(3, 3 + rank))
     columns = split.transpose(order).reshape(count, group, -1, places)
     filters = weight.reshape(1, group, maps // group, -1)
-    return np.matmul(filters, columns).reshape(count, maps, *output)
+    product: np.ndarray = np.matmul(filters, columns)
+    return product.reshape(count, maps, *output)

@@ -39,7 +39,7 @@ def propagate(instruction: Instruction, inputs: Sequence[Bounds]) -> Bounds:
 
 
 def _signed(instruction: Instruction, x: Bounds) -> Bounds:
-    """Split the constant by sign: a positive factor keeps the order of bounds, a negative turns it."""
+    """Split the constant by sign: a negative factor turns the order of bounds."""
     (name, constant), *_ = instruction.constants.items()
     up = attrs.evolve(instruction, constants={name: np.maximum(constant, 0)})
     down = attrs.evolve(instruction, constants={name: np.minimum(constant, 0)})

@@ -159,7 +159,8 @@ def _swapped(both: _Common) -> _Common:
 def _span(view: AffineView) -> np.ndarray:
     """Range of real values that each element of a grid covers."""
     interval = view.register.interval
-    return np.abs(view.scale) * (interval.high - interval.low)
+    span: np.ndarray = np.abs(view.scale) * (interval.high - interval.low)
+    return span
 
 
 def _multiplied(ctx: LoweringContext, a: AffineView, b: AffineView, bits: int) -> _Common | None:
@@ -198,7 +199,7 @@ def _times(ctx: LoweringContext, register: Register, factor: np.ndarray) -> Regi
 def _requantize_second(
     ctx: LoweringContext, fixed: AffineView, other: EncryptedTensor, bits: int
 ) -> _Common:
-    """Look the other operand up on a grid whose step is a whole multiple, or part, of the first's."""
+    """Look the other operand up on a grid whose step is a multiple, or a part, of the first's."""
     low, high = ctx.value_range(other)
     size = np.abs(fixed.scale)
     size = np.where(size > 0, size, max(high - low, 1e-30) / (2**bits - 1))
@@ -231,10 +232,11 @@ def _requantize_both(
     for tensor, (low, high) in zip((a, b), ranges, strict=True):
         start = step * round(low / step)
         levels = max(1, round((high - start) / step) + 1)
-        grid = Grid(np.float64(step), np.float64(start), levels)
+        grid = Grid(step, start, levels)
         registers.append(lookup(ctx, tensor, grid).register)
         offsets.append(np.full(tensor.shape, start))
-    return _Common(*registers, np.full(a.shape, step), *offsets)
+    left, right = registers
+    return _Common(left, right, np.full(a.shape, step), *offsets)
 
 
 def _multiply(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> EncryptedTensor:
@@ -264,11 +266,11 @@ def _multiply(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> E
     minus = ctx.builder.emit(Opcode.SUBTRACT, [x.register, y.register])
     squares = []
     for register, zero in ((plus, x_zero + y_zero), (minus, x_zero - y_zero)):
-        centred = EncryptedTensor.on_grid(register, np.float64(1.0), -zero, np.float64)
+        centred = EncryptedTensor.on_grid(register, 1.0, -zero, np.float64)
         quarter = elementwise(ctx, lambda v: np.square(v) / 4, centred)
         interval = register.interval
         ends = [np.abs(e - zero).max(initial=0.0) for e in (interval.low, interval.high)]
         levels = int(np.ceil(max(ends) ** 2 / 4)) + 1
-        squares.append(lookup(ctx, quarter, Grid(np.float64(1.0), np.float64(0.0), levels)))
+        squares.append(lookup(ctx, quarter, Grid(1.0, 0.0, levels)))
     product = ctx.builder.emit(Opcode.SUBTRACT, [s.register for s in squares])
-    return EncryptedTensor.on_grid(product, x.scale * y.scale, np.float64(0.0), a.dtype)
+    return EncryptedTensor.on_grid(product, x.scale * y.scale, 0.0, a.dtype)

@@ -196,8 +196,8 @@ class ProgramBuilder:
             return merged.hull(Interval(0, 0)) if instruction.opcode is Opcode.PAD else merged
         if self.proven or instruction.opcode is Opcode.LOOKUP or samples.size == 0:
             return proven
-        low, high = self.widen(np.int64(samples.min()), np.int64(samples.max()))
-        return Interval(int(low), int(high)).meet(proven)
+        low, high = self.widen(samples.min(keepdims=True), samples.max(keepdims=True))
+        return Interval(int(low.item()), int(high.item())).meet(proven)
 
 
 def _hull(bounds: Bounds) -> Interval:

@@ -53,6 +53,7 @@ class Decode:
     function: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
     def __call__(self, q: np.ndarray, channel: np.ndarray) -> np.ndarray:
+        """Real values of integers `q`, each by the parameters of its channel."""
         with np.errstate(all="ignore"):
             return np.asarray(self.function(np.asarray(q), np.asarray(channel)))
 
@@ -123,7 +124,11 @@ class EncryptedTensor:
 
     @classmethod
     def on_grid(
-        cls, register: Register, scale: np.ndarray, offset: np.ndarray, dtype: Any = np.float32
+        cls,
+        register: Register,
+        scale: float | np.ndarray,
+        offset: float | np.ndarray,
+        dtype: Any = np.float32,
     ) -> EncryptedTensor:
         """Return the tensor `scale * q + offset`, both arrays broadcast to the register's shape.
 

@@ -41,6 +41,10 @@ class AffineView:
     offset: np.ndarray
 
 
+def _float64(value: float | np.ndarray) -> np.ndarray:
+    return np.asarray(value, dtype=np.float64)
+
+
 @attrs.frozen(slots=True, eq=False)
 class Grid:
     """The real values `scale * q + offset` for q in `[0, levels)`.
@@ -53,13 +57,13 @@ class Grid:
         Number of values.
     """
 
-    scale: np.ndarray
-    offset: np.ndarray
+    scale: np.ndarray = attrs.field(converter=_float64)
+    offset: np.ndarray = attrs.field(converter=_float64)
     levels: int
 
 
 def _channel_bounds(tensor: EncryptedTensor) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest integer of each channel, from proven bounds and the register's interval."""
+    """Lowest and highest integer of each channel: proven bounds within the register's interval."""
     bounds, interval = tensor.register.bounds, tensor.register.interval
     low = np.clip(bounds.low, interval.low, interval.high)
     high = np.clip(bounds.high, interval.low, interval.high)
@@ -171,11 +175,11 @@ def choose_grid(ctx: LoweringContext, tensor: EncryptedTensor, bits: int) -> Gri
         return exact
     low, high = ctx.value_range(tensor)
     if not low < high:
-        return Grid(np.float64(1.0), np.float64(low), 1)
+        return Grid(1.0, low, 1)
     scale = (high - low) / (2**bits - 1)
     if low <= 0.0 <= high:
         low = -scale * round(-low / scale)
-    return Grid(np.float64(scale), np.float64(low), 2**bits)
+    return Grid(scale, low, 2**bits)
 
 
 def _exact_grid(tensor: EncryptedTensor, bits: int) -> Grid | None:
@@ -191,13 +195,13 @@ def _exact_grid(tensor: EncryptedTensor, bits: int) -> Grid | None:
     if levels.size == 0 or levels.size > 2**bits:
         return None
     if levels.size == 1:
-        return Grid(np.float64(1.0), levels[0], 1)
+        return Grid(1.0, levels[0], 1)
     step = np.diff(levels).min()
     places = (levels - levels[0]) / step
     count = int(np.rint(places[-1])) + 1
     if count > 2**bits or np.abs(places - np.rint(places)).max() > 1e-6:
         return None
-    return Grid(np.float64(step), levels[0], count)
+    return Grid(step, levels[0], count)
 
 
 def requantize(
@@ -229,8 +233,10 @@ def _lookup(ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid) -> Encryp
     scale = np.broadcast_to(grid.scale, tensor.shape)
     offset = np.broadcast_to(grid.offset, tensor.shape)
     columns = [tensor.channel]
-    for values in (scale, offset):
-        columns.append(np.unique(values, return_inverse=True)[1].reshape(tensor.shape))
+    columns += [
+        np.unique(values, return_inverse=True)[1].reshape(tensor.shape)
+        for values in (scale, offset)
+    ]
     rows, group = group_rows(columns)
     _, first = np.unique(group.reshape(-1), return_index=True)
     steps = scale.reshape(-1)[first][:, np.newaxis]

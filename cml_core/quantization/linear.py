@@ -80,7 +80,7 @@ def conv(
     weight = np.asarray(weight, dtype=np.float64)
     rank = weight.ndim - 2
     view = affine(ctx, x, varying=(1,))
-    per_channel = view.scale[(0, slice(None), *(0,) * rank)]
+    per_channel = view.scale.reshape(*x.shape[:2], -1)[0, :, 0]
     depth = weight.shape[1]
     source = per_channel.reshape(group, depth).repeat(len(weight) // group, axis=0)
     integers, step = quantize_weights(

@@ -162,8 +162,7 @@ def _input(
     integers, _ = code.encode(samples)
     builder.node = spec.name
     register = builder.input(spec.name, integers, Interval(0, code.levels - 1))
-    scale_, offset = np.float64(code.scale), np.float64(code.offset)
-    tensor = EncryptedTensor.on_grid(register, scale_, offset, dtype)
+    tensor = EncryptedTensor.on_grid(register, code.scale, code.offset, dtype)
     return code, tensor.named(spec.name, spec.name)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -175,7 +176,7 @@ def _as_concat(
             continue
         cuts = [0, *(np.flatnonzero(np.diff(slabs[:, 0])) + 1), index.shape[axis]]
         parts = []
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in pairwise(cuts):
             piece = np.take(index, np.arange(start, stop), axis=axis)
             parts.append(_emit(builder, sources, piece))
         return builder.emit(Opcode.CONCAT, parts, {"axis": axis})
@@ -236,7 +237,7 @@ def _strided(shape: tuple[int, ...], index: np.ndarray) -> _Plan | None:
     origin = int(index.flat[0])
     corner = (0,) * index.ndim
     strides = [
-        int(index[corner[:d] + (1,) + corner[d + 1 :]]) - origin if size > 1 else 0
+        int(index[(*corner[:d], 1, *corner[d + 1 :])]) - origin if size > 1 else 0
         for d, size in enumerate(index.shape)
     ]
     pitch = [int(np.prod(shape[axis + 1 :], dtype=np.int64)) for axis in range(len(shape))]

@@ -7,6 +7,7 @@ costs nothing on the client, so it is left there unless the user says otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import attrs
 import numpy as np
@@ -100,7 +101,7 @@ def _tail(nodes: list[BoundNode], encrypted: set[str]) -> set[str]:
 def extract_tail(
     graph: BoundGraph,
     nodes: Iterable[BoundNode],
-    boundary: Mapping[str, np.dtype],  # type: ignore[type-arg]
+    boundary: Mapping[str, np.dtype[Any]],
     clear: Mapping[str, np.ndarray],
 ) -> onnx.ModelProto:
     """Return the tail as an ONNX model of its own.
@@ -137,6 +138,6 @@ def extract_tail(
     )
 
 
-def _value(name: str, dtype: np.dtype | None) -> onnx.ValueInfoProto:  # type: ignore[type-arg]
+def _value(name: str, dtype: np.dtype[Any] | None) -> onnx.ValueInfoProto:
     kind = TensorProto.UNDEFINED if dtype is None else helper.np_dtype_to_tensor_dtype(dtype)
     return helper.make_tensor_value_info(name, kind, None)

@@ -44,6 +44,7 @@ class ConformanceError(CmlError):
     reason: str
 
     def message(self) -> str:
+        """Say which example, which leg, and what came in place of what was expected."""
         return f"{self.operator}, example {self.example!r}, {self.leg}: {self.reason}"
 
 
@@ -124,9 +125,7 @@ def check_op(
     for example in plugin.examples:
         for result in check_example(plugin, example, legs=legs, options=options, registry=registry):
             if result.status == "failed":
-                raise ConformanceError(
-                    result.operator, result.example, result.leg, result.reason
-                )
+                raise ConformanceError(result.operator, result.example, result.leg, result.reason)
             results.append(result)
     return tuple(results)
 
@@ -186,7 +185,7 @@ def _float(trial: _Trial) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             evaluator = onnx.reference.ReferenceEvaluator(model)
-            expected = tuple(evaluator.run(None, trial.feeds(places)))
+            expected = tuple(evaluator.run(None, trial.feeds(places)))  # type: ignore[arg-type]
     for place, (got, want) in enumerate(zip(results, expected, strict=False)):
         if want is None:
             continue
