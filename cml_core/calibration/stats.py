@@ -22,7 +22,7 @@ class TensorRange:
     high: float
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False, repr=False)
 class CalibrationStats:
     """What was seen of every tensor of a model on representative data.
 

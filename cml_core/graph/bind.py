@@ -18,7 +18,7 @@ from cml_core.plugins.registry import OpRegistry, RegisteredOp
 __all__ = ["BoundGraph", "BoundNode", "bind", "find_unsupported", "run_numpy_op"]
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False, repr=False)
 class BoundNode:
     """A node, the plugin that serves it, and its attributes with the schema's defaults.
 
@@ -50,7 +50,7 @@ class BoundNode:
         return self.registered.plugin
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False, repr=False)
 class BoundGraph:
     """A graph ready to be interpreted.
 

@@ -73,7 +73,7 @@ class Node:
     attributes: Mapping[str, Any]
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False, repr=False)
 class Graph:
     """A model, read once and never changed.
 

@@ -17,7 +17,7 @@ from cml_core.plugins.discovery import OPERATORS, LoadedPlugin, load_group
 __all__ = ["OpRegistry", "RegisteredOp", "default_registry"]
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False, repr=False)
 class RegisteredOp:
     """An operator plugin in the registry, with where it comes from."""
 
@@ -30,7 +30,7 @@ class RegisteredOp:
         return self.source.name
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False, repr=False)
 class OpRegistry:
     """Which plugin serves which operator revision. Built once, never changed.
 

@@ -135,7 +135,7 @@ class Instruction:
         return int(np.prod(self.shape, dtype=np.int64))
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False, repr=False)
 class Program:
     """Instructions, and which of their results are the program's outputs."""
 

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from cml_core.program.cost import lookup_complexity
-from cml_core.program.instructions import Opcode
+from cml_core.program.instructions import Opcode, bit_width
 from cml_core.quantization.builder import Register
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.elementwise import elementwise
@@ -21,6 +21,7 @@ from cml_core.quantization.grid import (
     affine_parameters,
     choose_grid,
     lookup,
+    requantize,
 )
 
 __all__ = ["add", "maximum", "minimum", "multiply", "of_difference", "subtract"]
@@ -29,6 +30,8 @@ __all__ = ["add", "maximum", "minimum", "multiply", "of_difference", "subtract"]
 _MISMATCH = 0.25
 #: Most that an operand may be multiplied by to make it fit the other's scale better.
 _MULTIPLIERS = 8
+#: Widest sum, in bits, that is worth saving a lookup for.
+_WIDEST = 16
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -125,23 +128,31 @@ def _common(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> _Co
     """Bring two operands onto one scale, with as few lookups as possible.
 
     Two grids whose steps are nearly whole multiples of a common one need only be multiplied by
-    clear integers, which is free. Otherwise one operand, or both, are requantized.
+    clear integers, which is free. An operand that is on no grid is looked up on the one that any
+    other consumer of it would ask for, so that the lookup is shared; only if that does not fit
+    does it get a grid of its own.
     """
     bits = ctx.bits.activation_bits or 4
-    views = _view(a), _view(b)
-    if views[0] is not None and views[1] is not None:
-        common = _multiplied(ctx, views[0], views[1], bits)
+    own = [_view(t) for t in (a, b)]
+    before = len(ctx.builder)
+    shared = [
+        view or _view(requantize(ctx, t, bits=bits)) for view, t in zip(own, (a, b), strict=True)
+    ]
+    left, right = shared
+    assert left is not None and right is not None  # a lookup's own result is on its grid
+    if any(own) or len(ctx.builder) == before:
+        common = _multiplied(ctx, left, right, bits)
         if common is not None:
             return common
-        # Requantize the one that spans fewer integers of its own: the other is the finer grid.
-        if a.register.interval.width > b.register.interval.width:
-            return _requantize_second(ctx, views[0], b, bits)
-        return _swapped(_requantize_second(ctx, views[1], a, bits))
-    if views[0] is not None:
-        return _requantize_second(ctx, views[0], b, bits)
-    if views[1] is not None:
-        return _swapped(_requantize_second(ctx, views[1], a, bits))
-    return _requantize_both(ctx, a, b, bits)
+    if own[0] is None and own[1] is None:
+        return _requantize_both(ctx, a, b, bits)
+    # The finer of two grids stays, the other operand is requantized to it.
+    keep_left = own[1] is None or (
+        own[0] is not None and a.register.interval.width > b.register.interval.width
+    )
+    if keep_left:
+        return _requantize_second(ctx, left, b, bits)
+    return _swapped(_requantize_second(ctx, right, a, bits))
 
 
 def _view(tensor: EncryptedTensor) -> AffineView | None:
@@ -164,25 +175,34 @@ def _span(view: AffineView) -> np.ndarray:
 
 
 def _multiplied(ctx: LoweringContext, a: AffineView, b: AffineView, bits: int) -> _Common | None:
-    """Match two scales by clear integer factors, if that is accurate enough."""
+    """Match two scales by clear integer factors, if that is accurate and narrow enough.
+
+    Of the common steps that keep the error within `_MISMATCH` of a step of the result, the one
+    that gives the narrowest sum is taken.
+    """
     step = float(np.max(_span(a) + _span(b), initial=0.0)) / (2**bits - 1)
     sizes = np.stack([np.abs(a.scale), np.abs(b.scale)])
     finest = np.where(sizes > 0, sizes, np.inf).min(axis=0)
     finest = np.where(np.isfinite(finest), finest, 1.0)
-    for multiplier in range(1, _MULTIPLIERS + 1):
-        scale = finest / multiplier
-        factors = np.rint(a.scale / scale), np.rint(b.scale / scale)
-        error = sum(
-            np.abs(factor * scale - view.scale) * _reach(view.register)
-            for factor, view in zip(factors, (a, b), strict=True)
-        )
-        if np.max(error, initial=0.0) <= _MISMATCH * step:
-            left, right = (
-                _times(ctx, view.register, factor)
-                for view, factor in zip((a, b), factors, strict=True)
-            )
-            return _Common(left, right, scale, a.offset, b.offset)
-    return None
+    coarsest = np.where(sizes.max(axis=0) > 0, sizes.max(axis=0), 1.0)
+    best: tuple[int, np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None
+    for base in (coarsest, finest):
+        for multiplier in range(1, _MULTIPLIERS + 1):
+            scale = base / multiplier
+            factors = np.rint(a.scale / scale), np.rint(b.scale / scale)
+            pairs = list(zip(factors, (a, b), strict=True))
+            error = sum(np.abs(f * scale - v.scale) * _reach(v.register) for f, v in pairs)
+            if np.max(error, initial=0.0) > _MISMATCH * step:
+                continue
+            sums = sum(np.abs(f) * _reach(v.register) for f, v in pairs)
+            width = bit_width(0, int(np.max(sums, initial=0.0)))
+            if best is None or width < best[0]:
+                best = width, scale, factors
+    if best is None or best[0] > _WIDEST:
+        return None
+    _, scale, factors = best
+    left, right = (_times(ctx, v.register, f) for f, v in zip(factors, (a, b), strict=True))
+    return _Common(left, right, scale, a.offset, b.offset)
 
 
 def _reach(register: Register) -> int:
@@ -223,11 +243,8 @@ def _requantize_both(
     ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor, bits: int
 ) -> _Common:
     ranges = [ctx.value_range(t) for t in (a, b)]
-    exact = [choose_grid(ctx, t, bits) for t in (a, b)]
     widest = max(high - low for low, high in ranges)
     step = widest / (2**bits - 1) if widest > 0 else 1.0
-    if all(grid.levels == 1 for grid in exact):
-        step = 1.0
     registers, offsets = [], []
     for tensor, (low, high) in zip((a, b), ranges, strict=True):
         start = step * round(low / step)

@@ -29,7 +29,7 @@ def smallest_dtype(low: int, high: int) -> np.dtype[Any]:
     return np.promote_types(np.min_scalar_type(low), np.min_scalar_type(high))
 
 
-@attrs.frozen(slots=True, eq=False, weakref_slot=True)
+@attrs.frozen(slots=True, eq=False, weakref_slot=True, repr=False)
 class Register:
     """The result of an instruction, and what is known of it while the program is built.
 
@@ -45,6 +45,8 @@ class Register:
         Proven lowest and highest integer of each element.
     samples : integer array of shape (N, *S)
         Its integers on the calibration data.
+    packed : bool
+        Whether several operands share each integer, so that no low bit may be rounded away.
     """
 
     position: int
@@ -52,6 +54,7 @@ class Register:
     interval: Interval
     bounds: Bounds
     samples: np.ndarray
+    packed: bool = False
 
     @property
     def size(self) -> int:
@@ -99,6 +102,10 @@ class ProgramBuilder:
         factory=weakref.WeakValueDictionary, init=False
     )
 
+    def __len__(self) -> int:
+        """Number of instructions so far."""
+        return len(self._instructions)
+
     def input(self, name: str, samples: np.ndarray, interval: Interval) -> Register:
         """Declare an encrypted input with its calibration samples `(N, *S)`."""
         shape = samples.shape[1:]
@@ -118,6 +125,7 @@ class ProgramBuilder:
         *,
         shape: tuple[int, ...] | None = None,
         interval: Interval | None = None,
+        packed: bool = False,
     ) -> Register:
         """Append an instruction, or return the register of an equal one that is there already.
 
@@ -129,6 +137,8 @@ class ProgramBuilder:
             Shape of the result, for instructions that take it from there.
         interval : Interval, optional
             What the result may take, where the caller knows better.
+        packed : bool
+            Whether the result holds several operands in each integer.
         """
         attributes, constants = attributes or {}, constants or {}
         key = _fingerprint(opcode, inputs, attributes, constants, shape)
@@ -148,6 +158,9 @@ class ProgramBuilder:
             interval = self._interval(draft, inputs, samples, proven)
         instruction = attrs.evolve(draft, interval=interval, proven=proven)
         register = self._append(instruction, bounds, samples)
+        kept = opcode in _MOVES or (opcode is Opcode.ADD and len(inputs) == 1)
+        if packed or (kept and any(r.packed for r in inputs)):
+            register = attrs.evolve(register, packed=True)
         if opcode is Opcode.LOOKUP:
             self._lookups[key] = register
         else:

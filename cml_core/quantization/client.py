@@ -93,7 +93,7 @@ class OutputCode:
         return value.astype(self.dtype)
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False, repr=False)
 class ClientSide:
     """Everything around the integer program that needs no key.
 

@@ -36,12 +36,16 @@ class LoweringContext:
         The user's choices.
     bound : BoundNode
         The node.
+    feeds_lookup : bool
+        Whether something nonlinear follows on the server, so that the width of what this node
+        gives will have to be paid for.
     """
 
     builder: ProgramBuilder
     stats: CalibrationStats
     config: QuantConfig
     bound: BoundNode
+    feeds_lookup: bool = False
 
     @property
     def bits(self) -> NodeConfig:

@@ -152,7 +152,7 @@ def pack(ctx: LoweringContext, tensors: Sequence[Any]) -> list[Any]:
             packed = register
         else:
             packed = ctx.builder.emit(
-                Opcode.ADD, [packed, register], interval=Interval(0, base - 1)
+                Opcode.ADD, [packed, register], interval=Interval(0, base - 1), packed=True
             )
     assert packed is not None
 

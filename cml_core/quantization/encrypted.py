@@ -85,7 +85,7 @@ class Decode:
         return Decode(int(starts[-1]), function)
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False, repr=False)
 class EncryptedTensor:
     """An integer tensor of the program and the real tensor that it stands for.
 

@@ -28,6 +28,8 @@ __all__ = [
 _STRAIGHT = 1e-9
 #: Most points at which a decode is examined. Beyond them, a deviation is below 16 bits of range.
 _POINTS = 2**16 + 1
+#: Widest integers that are multiplied by weights when a lookup follows; wider ones are requantized.
+_WIDEST_FACTOR = 10
 #: Widest lookup that is built at all; compilers draw their own line, at 16 bits.
 _WIDEST = 20
 
@@ -141,11 +143,16 @@ def affine(
         Axes along which the scale may vary; by default all.
     """
     view = _as_view(tensor)
-    if view is not None and _is_uniform(view.scale, varying):
+    if view is not None and _is_uniform(view.scale, varying) and not _too_wide(ctx, tensor):
         return view
     view = _as_view(requantize(ctx, tensor, bits=bits))
     assert view is not None  # a lookup's own result is on its grid
     return view
+
+
+def _too_wide(ctx: LoweringContext, tensor: EncryptedTensor) -> bool:
+    """Whether a product of these integers would be too wide for the lookup that follows it."""
+    return ctx.feeds_lookup and tensor.register.interval.width > _WIDEST_FACTOR
 
 
 def _as_view(tensor: EncryptedTensor) -> AffineView | None:
@@ -273,7 +280,7 @@ def _settle(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[EncryptedTen
     low, high = _occupied(ctx, tensor)
     span = int((high - low).max(initial=0))
     width = bit_width(0, span)
-    keep = ctx.bits.rounding_bits
+    keep = None if register.packed else ctx.bits.rounding_bits
     shift = max(0, width - keep) if keep else 0
     half = (1 << shift) >> 1
     if span + half > 2**width - 1:

@@ -18,6 +18,7 @@ from cml_core.graph.bind import BoundGraph, BoundNode, run_numpy_op
 from cml_core.graph.model import TensorSpec
 from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
+from cml_core.ops.schema import OpKind
 from cml_core.plugins.registry import OpRegistry
 from cml_core.program.instructions import Interval, Program
 from cml_core.quantization.builder import ProgramBuilder, Register
@@ -85,11 +86,14 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
         codes.append(code)
         values[spec.name] = tensor
 
+    before_lookups = _before_lookups(split)
+
     def evaluate(bound: BoundNode, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
         if not any(isinstance(t, EncryptedTensor) for t in tensors):
             return run_numpy_op(bound, tensors)
         builder.node = bound.name
-        return _lower_node(LoweringContext(builder, stats, config, bound), tensors)
+        ctx = LoweringContext(builder, stats, config, bound, bound.name in before_lookups)
+        return _lower_node(ctx, tensors)
 
     used_by_tail = {name for bound in split.tail for name in bound.node.inputs if name}
     made_by_tail = {name for bound in split.tail for name in bound.node.outputs}
@@ -116,6 +120,19 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
     layout = SampleLayout(graph.inputs, graph.outputs)
     client = ClientSide(layout, tuple(codes), tuple(outputs), tail, kept)
     return Lowered(builder.program(registers), client)
+
+
+def _before_lookups(split: Split) -> set[str]:
+    """Nodes of the server's part that something nonlinear follows there."""
+    found: set[str] = set()
+    needed: set[str] = set()
+    for bound in reversed(split.server):
+        if needed.intersection(bound.node.outputs):
+            found.add(bound.name)
+        linear = bound.plugin.schema.kind in (OpKind.LINEAR, OpKind.MOVEMENT, OpKind.SHAPE)
+        if bound.name in found or not linear:
+            needed.update(bound.node.inputs)
+    return found
 
 
 def _lower_node(ctx: LoweringContext, tensors: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -1,0 +1,130 @@
+"""Arrays in files: `.npz`, keyed by the names of a model's inputs and outputs."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cml_core.errors import DamagedFileError, OutputFileError, StoredFileError
+from cml_core.graph.model import TensorSpec
+from cml_core.storage import array_bytes, write_file
+
+__all__ = ["check_output", "describe_arrays", "read_arrays", "write_arrays"]
+
+_ZIP, _NPY, _PICKLE = b"PK", b"\x93NUMPY", b"\x80"
+_AGAIN = "Write it again with np.savez(file, name=array)."
+
+
+def read_arrays(path: Path, specs: Sequence[TensorSpec]) -> dict[str, np.ndarray]:
+    """Read the arrays for a model's inputs; a lone array for a lone input may have any name.
+
+    A `.npy` file serves a lone input too. Names, shapes and dtypes are left to the model to check.
+
+    Raises
+    ------
+    StoredFileError
+        The file is missing, damaged, of another kind, or holds pickled objects.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoredFileError(path, f"cannot be read: {error.strerror or error}") from error
+    try:
+        found = _parse(path, content)
+    except StoredFileError:
+        raise
+    except Exception as error:  # zlib.error has no common base with the others
+        if "allow_pickle" in str(error):
+            raise _pickled(path) from error
+        raise DamagedFileError(path, "is damaged or cut short", _AGAIN) from error
+    if len(specs) == 1 and len(found) == 1:
+        return {specs[0].name: next(iter(found.values()))}
+    if "" in found:
+        names = ", ".join(spec.name for spec in specs) or "none"
+        raise StoredFileError(
+            path,
+            f"holds one array without a name, and the model's inputs are: {names}",
+            "Give an .npz file with one array for each.",
+        )
+    return found
+
+
+def _parse(path: Path, content: bytes) -> dict[str, np.ndarray]:
+    if content.startswith(_PICKLE):
+        raise _pickled(path)
+    if not content.startswith((_ZIP, _NPY)):
+        what = "is neither an .npz nor an .npy file" if content else "is empty"
+        raise DamagedFileError(path, what, _AGAIN)
+    loaded = np.load(io.BytesIO(content), allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return {"": loaded}
+    arrays = {name: loaded[name] for name in loaded.files}
+    for name, value in arrays.items():
+        if not isinstance(value, np.ndarray):
+            raise DamagedFileError(path, f"holds {name!r}, which is not an array", _AGAIN)
+    return arrays
+
+
+def _pickled(path: Path) -> StoredFileError:
+    return StoredFileError(
+        path,
+        "holds pickled Python objects, which are never loaded",
+        "Save plain arrays of numbers or text.",
+    )
+
+
+def check_output(path: Path) -> None:
+    """Refuse a path where no file can be written, before any work is done for it.
+
+    Raises
+    ------
+    OutputFileError
+        Its folder does not exist, or it is a folder itself.
+    """
+    if path.is_dir():
+        raise OutputFileError(path, "cannot be written: it is a folder")
+    if not path.parent.is_dir():
+        raise OutputFileError(
+            path, f"cannot be written: there is no folder {path.parent}", "Create it first."
+        )
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays as an `.npz` file, whole or not at all.
+
+    Raises
+    ------
+    OutputFileError
+        The file cannot be written, or one of the outputs is no tensor.
+    """
+    buffer = io.BytesIO()
+    # As np.savez does, which takes no array of the name "file".
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            archive.writestr(f"{name}.npy", array_bytes(_storable(path, name, array)))
+    write_file(path, buffer.getvalue())
+
+
+def _storable(path: Path, name: str, value: Any) -> np.ndarray:
+    """The array in a dtype that `.npy` files know: text of fixed width, bfloat16 as float32."""
+    if not isinstance(value, (np.ndarray, np.generic)):
+        raise OutputFileError(path, f"cannot hold output {name!r}, which is not a tensor")
+    array = np.asarray(value)
+    if array.dtype == object:
+        return array.astype(str)
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
+
+
+def describe_arrays(arrays: Mapping[str, Any]) -> str:
+    """Names, dtypes and shapes in one line."""
+    return ", ".join(
+        f"{name} {array.dtype}{list(array.shape)}"
+        if isinstance(array, (np.ndarray, np.generic))
+        else name
+        for name, array in arrays.items()
+    )

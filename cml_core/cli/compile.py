@@ -1,0 +1,214 @@
+"""`cml compile`: from an ONNX model and calibration data to a `.cml` file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cml_core.cli.terminal import show_facts, show_text
+
+if TYPE_CHECKING:
+    from cml_core.fhe.backend import FheOptions
+    from cml_core.fhe.report import CircuitReport
+    from cml_core.quantization.config import QuantConfig
+    from cml_core.quantization.report import ProgramReport
+
+__all__ = ["compile_model", "size_text"]
+
+Bits = Annotated[int | None, typer.Option(metavar="N", show_default="--n-bits")]
+
+
+def compile_model(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="The model.")],
+    calibration: Annotated[
+        Path,
+        typer.Option(metavar="X.npz", help="Representative samples by the names of the inputs."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="MODEL.cml", help="Where to write the result.")
+    ],
+    n_bits: Annotated[
+        int, typer.Option(metavar="N", help="Bits of inputs, weights and activations.")
+    ] = 4,
+    input_bits: Bits = None,
+    weight_bits: Bits = None,
+    activation_bits: Bits = None,
+    output_bits: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Bits of outputs of --tail server.", show_default="the library's"
+        ),
+    ] = None,
+    rounding_bits: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Round wider accumulators to so many bits before a lookup.",
+            show_default="activation bits + 2",
+        ),
+    ] = None,
+    no_rounding: Annotated[
+        bool, typer.Option("--no-rounding", help="Round nothing before lookups.")
+    ] = False,
+    observer: Annotated[
+        str | None,
+        typer.Option(help="How calibration decides ranges.", show_default="the library's"),
+    ] = None,
+    ranges: Annotated[
+        str | None,
+        typer.Option(
+            metavar="calibrated|proven",
+            help="Width of accumulators: as calibration saw it, or as weights prove it.",
+            show_default="calibrated",
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the calibrated range added on both sides.",
+            show_default="the library's",
+        ),
+    ] = None,
+    tail: Annotated[
+        str | None,
+        typer.Option(
+            metavar="client|server",
+            help="Who computes what follows the last linear operation.",
+            show_default="client",
+        ),
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="FHE compiler; by default the one installed.")
+    ] = None,
+    p_error: Annotated[
+        str | None,
+        typer.Option(metavar="P", help="Probability that one lookup fails.", show_default="2**-40"),
+    ] = None,
+    global_p_error: Annotated[
+        str | None,
+        typer.Option(metavar="P", help="Probability that any lookup fails, in place of --p-error."),
+    ] = None,
+    rounding: Annotated[
+        str | None,
+        typer.Option(
+            metavar="exact|approximate",
+            help="Approximate rounding is cheaper and may be off by one step.",
+            show_default="exact",
+        ),
+    ] = None,
+    no_circuit: Annotated[
+        bool,
+        typer.Option("--no-circuit", help="Quantize only; needs no FHE compiler."),
+    ] = False,
+) -> None:
+    """Calibrate, quantize and compile a model to a circuit on encrypted data."""
+    from cml_core.calibration.run import calibrate
+    from cml_core.cli.arrays import check_output, read_arrays
+    from cml_core.cli.progress import watched
+    from cml_core.errors import ConfigError
+    from cml_core.fhe.backend import choose_backend
+    from cml_core.numpy_module import NumpyModule
+    from cml_core.quantization.module import quantize
+
+    if no_rounding and rounding_bits is not None:
+        raise ConfigError("rounding_bits", rounding_bits, "it alone, or --no-rounding")
+    changes = {
+        "input_bits": input_bits,
+        "weight_bits": weight_bits,
+        "activation_bits": activation_bits,
+        "output_bits": output_bits,
+        "rounding_bits": rounding_bits,
+        "observer": observer,
+        "ranges": ranges,
+        "margin": margin,
+        "tail": tail,
+    }
+    config = _config(n_bits, {name: v for name, v in changes.items() if v is not None}, no_rounding)
+    options = _options(backend, rounding, {"p_error": p_error, "global_p_error": global_p_error})
+    check_output(output)
+    if not no_circuit:
+        choose_backend(options.backend)
+
+    with watched() as steps:
+        with steps.step("reading the model"):
+            module = NumpyModule.from_onnx(model)
+        data = read_arrays(calibration, module.inputs)
+        with steps.step("calibrating"):
+            stats = calibrate(module, data, observer=config.observer)
+        with steps.step("quantizing"):
+            quantized = quantize(module, stats, config)
+        report = quantized.report()
+        compiled = None
+        if no_circuit:
+            quantized.save(output)
+        else:
+            with steps.step("compiling the circuit"):
+                circuit = quantized.compile(options)
+            compiled = circuit.report
+            circuit.save(output)
+    show_text(f"wrote {output}")
+    show_facts(_facts(report, compiled, steps.seconds))
+
+
+def _config(n_bits: int, changes: dict[str, Any], no_rounding: bool) -> QuantConfig:
+    from cml_core.quantization.config import QuantConfig
+
+    if no_rounding:
+        changes = {**changes, "rounding_bits": None}
+    return QuantConfig.with_bits(n_bits, **changes)
+
+
+def _options(
+    backend: str | None, rounding: str | None, probabilities: dict[str, str | None]
+) -> FheOptions:
+    from cml_core.fhe.backend import FheOptions
+
+    changes: dict[str, Any] = {
+        name: _probability(name, text) for name, text in probabilities.items() if text is not None
+    }
+    if rounding is not None:
+        changes["rounding"] = rounding
+    return FheOptions(backend=backend, **changes)
+
+
+def _probability(name: str, text: str) -> float:
+    """A number such as `1e-12`, or a power such as `2**-40`."""
+    from cml_core.errors import ConfigError
+
+    base, power, exponent = text.partition("**")
+    try:
+        return float(base) ** int(exponent) if power else float(text)
+    except (ValueError, ArithmeticError):
+        raise ConfigError(
+            name, text, "a probability between 0 and 1, such as 1e-12 or 2**-40"
+        ) from None
+
+
+def _facts(
+    report: ProgramReport, circuit: CircuitReport | None, seconds: dict[str, float]
+) -> dict[str, str]:
+    facts = {
+        "nodes": str(len(report.nodes)),
+        "table lookups": str(report.lookups),
+        "max bit width": str(report.max_bit_width),
+    }
+    if circuit is None:
+        facts["predicted complexity"] = f"{report.complexity:.3g}"
+    else:
+        facts["complexity"] = f"{circuit.complexity:.3g}, predicted {report.complexity:.3g}"
+        facts["bootstraps"] = str(circuit.programmable_bootstraps)
+        facts["compiler"] = circuit.backend
+        facts["keys"] = size_text(circuit.sizes["bootstrap_keys"] + circuit.sizes["keyswitch_keys"])
+    facts["time"] = ", ".join(f"{name} {time:.1f} s" for name, time in seconds.items())
+    return facts
+
+
+def size_text(size: float) -> str:
+    """A number of bytes for a person."""
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} GB"
