@@ -10,7 +10,7 @@ import numpy as np
 from cml_core.errors import InputDtypeError, InputNameError, InputShapeError
 from cml_core.graph.model import TensorSpec
 
-__all__ = ["as_feeds", "bind_arguments", "unpack"]
+__all__ = ["as_feeds", "bind_arguments", "check_shapes", "convert", "unpack"]
 
 
 def bind_arguments(specs: Sequence[TensorSpec], arrays: Sequence[Any]) -> dict[str, Any]:
@@ -39,16 +39,28 @@ def as_feeds(specs: Sequence[TensorSpec], inputs: Mapping[str, Any]) -> dict[str
     InputNameError, InputShapeError, InputDtypeError
         What is wrong, and what the model expects.
     """
+    feeds = convert(specs, inputs)
+    check_shapes(specs, {name: array.shape for name, array in feeds.items()})
+    return feeds
+
+
+def convert(specs: Sequence[TensorSpec], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Check names and dtypes alone, and bring each array to its input's dtype."""
     names = tuple(spec.name for spec in specs)
+    if not isinstance(inputs, Mapping):
+        raise InputNameError(names, (f"a {type(inputs).__name__} without names",), names)
     missing = tuple(name for name in names if name not in inputs)
     unknown = tuple(str(name) for name in inputs if name not in names)
     if missing or unknown:
         raise InputNameError(missing, unknown, names)
-    feeds = {spec.name: _as_dtype(spec, inputs[spec.name]) for spec in specs}
+    return {spec.name: _as_dtype(spec, inputs[spec.name]) for spec in specs}
+
+
+def check_shapes(specs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Check ranks and sizes; a symbolic size must be the same wherever it appears."""
     sizes: dict[str, tuple[int, str]] = {}
     for spec in specs:
-        _check_shape(spec, feeds[spec.name].shape, sizes)
-    return feeds
+        _check_shape(spec, shapes[spec.name], sizes)
 
 
 def unpack(results: Mapping[str, np.ndarray]) -> Any:
@@ -64,6 +76,9 @@ def _as_dtype(spec: TensorSpec, value: Any) -> np.ndarray:
         raise InputShapeError(
             spec.name, (), f"{spec.describe()}, not rows of unequal length"
         ) from None
+    except Exception:
+        # Whatever another library's tensor raises when it cannot become an array.
+        raise InputDtypeError(spec.name, type(value).__name__, str(spec.dtype)) from None
     if spec.dtype is None or array.dtype == spec.dtype:
         return array
     if array.dtype == object and spec.dtype != object:
@@ -78,7 +93,8 @@ def _as_dtype(spec: TensorSpec, value: Any) -> np.ndarray:
     )
     if not fits:
         raise InputDtypeError(spec.name, str(array.dtype), str(spec.dtype))
-    return array.astype(spec.dtype)
+    with np.errstate(all="ignore"):  # beyond a float's range lies infinity
+        return array.astype(spec.dtype)
 
 
 def _in_range(array: np.ndarray, dtype: np.dtype[Any]) -> bool:

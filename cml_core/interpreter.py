@@ -58,4 +58,6 @@ def interpret(
         env[""] = None
         for name in unused:
             env.pop(name, None)
+        # Otherwise an output that nothing uses would live on while the next node runs.
+        del results
     return {name: env[name] for name in outputs}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from cml_core.graph.bind import BoundGraph, bind, run_numpy_op
 from cml_core.graph.load import load_graph
 from cml_core.graph.model import TensorSpec
 from cml_core.interpreter import interpret, last_uses
+from cml_core.plugins.importer import import_model
 from cml_core.plugins.registry import OpRegistry, default_registry
 
 __all__ = ["NumpyModule"]
@@ -63,6 +64,28 @@ class NumpyModule:
         """
         return cls(bind(load_graph(model), default_registry() if registry is None else registry))
 
+    @classmethod
+    def from_model(
+        cls, model: Any, sample_inputs: Any = None, *, registry: OpRegistry | None = None
+    ) -> NumpyModule:
+        """Import another library's model through the installed front end that accepts it.
+
+        Parameters
+        ----------
+        model : object
+            Anything that a front end takes; see `from_onnx` for ONNX itself.
+        sample_inputs : array or tuple of arrays, optional
+            Inputs to trace with, for front ends that need some.
+        registry : OpRegistry, optional
+            Operators to use, by default all that are installed.
+
+        Raises
+        ------
+        ModelFileError
+            No installed front end accepts the object.
+        """
+        return cls.from_onnx(import_model(model, sample_inputs), registry=registry)
+
     @property
     def onnx_model(self) -> onnx.ModelProto:
         """The ONNX model that this module interprets."""
@@ -83,7 +106,7 @@ class NumpyModule:
         return unpack(self.run(bind_arguments(self.inputs, arrays)))
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Run by name: a mapping of input arrays to a dict of output arrays.
+        """Run by name: a mapping of input arrays to a dict of output arrays of their own.
 
         Raises
         ------
@@ -93,7 +116,14 @@ class NumpyModule:
             An operator failed on the values that reached it.
         """
         values = {**self.graph.constants, **as_feeds(self.inputs, inputs)}
-        return interpret(self.graph.nodes, values, self._outputs, run_numpy_op, self._dead)
+        results = interpret(self.graph.nodes, values, self._outputs, run_numpy_op, self._dead)
+        return {name: _independent(result, values.values()) for name, result in results.items()}
 
     def __repr__(self) -> str:
         return f"<NumpyModule {self.graph.graph.source}: {len(self.graph.nodes)} nodes>"
+
+
+def _independent(result: np.ndarray, values: Iterable[np.ndarray]) -> np.ndarray:
+    """Copy a result that is a view of an input or constant, so that a caller may write to it."""
+    shared = any(np.may_share_memory(result, value) for value in values)
+    return result.copy() if shared else result

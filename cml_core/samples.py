@@ -8,14 +8,14 @@ vectorised over N.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 
-from cml_core.errors import InputNameError, InputShapeError
-from cml_core.feeds import as_feeds
+from cml_core.errors import InputShapeError
+from cml_core.feeds import check_shapes, convert
 from cml_core.graph.model import TensorSpec
 
 __all__ = ["SampleLayout"]
@@ -51,84 +51,101 @@ class SampleLayout:
         InputError
             An input is missing, unknown, or of the wrong shape or dtype.
         """
-        if not self.batched:
-            return self._split_fixed(inputs)
-        feeds = as_feeds(self.inputs, inputs)
-        counts = {
-            spec.name: feeds[spec.name].shape[0]
+        arrays = convert(self.inputs, inputs)
+        samples = self._split_open(arrays) if self.batched else self._split_fixed(arrays)
+        counts = {name: len(array) for name, array in samples.items()}
+        # An input with a single sample serves all samples of the others.
+        count = next((count for count in counts.values() if count != 1), 1)
+        for name, array in samples.items():
+            if counts[name] == 1 != count:
+                samples[name] = np.broadcast_to(array, (count, *array.shape[1:]))
+            elif counts[name] != count:
+                expected = f"{count} samples, as in the other inputs"
+                raise InputShapeError(name, arrays[name].shape, expected)
+        return samples
+
+    def _split_open(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        check_shapes(self.inputs, {name: array.shape for name, array in arrays.items()})
+        return {
+            spec.name: arrays[spec.name][:, np.newaxis]
+            if _counts_samples(spec, arrays[spec.name].ndim)
+            else arrays[spec.name][np.newaxis]
             for spec in self.inputs
-            if self._counts_samples(spec, feeds[spec.name])
         }
-        count = max(counts.values(), default=1)
-        samples = {}
-        for spec in self.inputs:
-            array = feeds[spec.name]
-            if spec.name not in counts:
-                samples[spec.name] = np.broadcast_to(array, (count, *array.shape))
-            elif counts[spec.name] == count:
-                samples[spec.name] = array[:, np.newaxis]
-            else:
-                raise InputShapeError(
-                    spec.name, array.shape, f"{count} samples, as in the other inputs"
-                )
+
+    def _split_fixed(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        samples = {spec.name: _chunks(spec, arrays[spec.name]) for spec in self.inputs}
+        try:
+            check_shapes(self.inputs, {name: array.shape[1:] for name, array in samples.items()})
+        except InputShapeError as error:
+            expected = f"{error.expected}, or several of that shape stacked"
+            raise InputShapeError(error.name, arrays[error.name].shape, expected) from None
         return samples
 
-    @staticmethod
-    def _counts_samples(spec: TensorSpec, array: np.ndarray) -> bool:
-        return spec.has_batch_axis or (spec.shape is None and array.ndim > 0)
-
-    def _split_fixed(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        names = tuple(spec.name for spec in self.inputs)
-        missing = tuple(name for name in names if name not in inputs)
-        unknown = tuple(str(name) for name in inputs if name not in names)
-        if missing or unknown:
-            raise InputNameError(missing, unknown, names)
-        samples = {}
-        for spec in self.inputs:
-            array = np.asarray(inputs[spec.name])
-            shape = tuple(size for size in spec.shape or () if isinstance(size, int))
-            if array.shape != shape and array.ndim == len(shape) + 1:
-                chunks = array
-            elif array.shape != shape and array.ndim and shape and shape[0]:
-                whole = array.shape[0] % shape[0] == 0 and array.shape[1:] == shape[1:]
-                chunks = array.reshape(-1, *shape) if whole else array[np.newaxis]
-            else:
-                chunks = array[np.newaxis]
-            if len(chunks):
-                checked = as_feeds((spec,), {spec.name: chunks[0]})[spec.name]
-                chunks = np.asarray(chunks, dtype=checked.dtype)
-            samples[spec.name] = chunks
-        count = max((len(chunks) for chunks in samples.values()), default=1)
-        for name, chunks in samples.items():
-            if len(chunks) != count:
-                if len(chunks) != 1:
-                    raise InputShapeError(name, chunks.shape, f"{count} samples, as in the others")
-                samples[name] = np.broadcast_to(chunks, (count, *chunks.shape[1:]))
-        return samples
+    def batches(
+        self, samples: Mapping[str, np.ndarray], size: int
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Arrays for the model itself, `size` samples at once where its batch size is open."""
+        step = size if self.batched else 1
+        for start in range(0, count_samples(samples), step):
+            yield {
+                spec.name: samples[spec.name][start : start + step, 0]
+                if self.batched and _counts_samples(spec, samples[spec.name].ndim - 1)
+                else samples[spec.name][start]
+                for spec in self.inputs
+            }
 
     def join(self, samples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Bring output samples `(N, *S)` together as the model itself would return them."""
-        return {
-            spec.name: self._join_one(samples[spec.name], self._batch_axis(spec))
-            for spec in self.outputs
-        }
+        """Bring output samples `(N, *S)` together as the model itself would return them.
 
-    def _join_one(self, array: np.ndarray, axis: int) -> np.ndarray:
-        if array.ndim == 1:
-            return array if self.batched or len(array) != 1 else array.reshape(())
-        if not self.batched and len(array) == 1:
+        Results of a model of fixed shape go along their own first axis where that is a batch
+        (its size is 1, or that of an input's first axis), else on a new first axis; a single
+        one keeps its shape.
+        """
+        join = self._join_open if self.batched else self._join_fixed
+        return {spec.name: join(spec, samples[spec.name]) for spec in self.outputs}
+
+    def _join_open(self, spec: TensorSpec, array: np.ndarray) -> np.ndarray:
+        return array if array.ndim == 1 else _concatenate(array, self._batch_axis(spec, array))
+
+    def _join_fixed(self, spec: TensorSpec, array: np.ndarray) -> np.ndarray:
+        if len(array) == 1:
             return array.reshape(array.shape[1:])
-        shape = array.shape[1:]
-        moved: np.ndarray = np.moveaxis(array, 0, axis)
-        return moved.reshape(*shape[:axis], len(array) * shape[axis], *shape[axis + 1 :])
+        batches = {1} | {s.shape[0] for s in self.inputs if s.shape and len(s.shape) > 1}
+        is_batch = array.ndim > 1 and array.shape[1] in batches
+        return _concatenate(array, 0) if is_batch else array
 
-    def _batch_axis(self, spec: TensorSpec) -> int:
+    def _batch_axis(self, spec: TensorSpec, array: np.ndarray) -> int:
         """Where the batch axis of an output is: the axis that shares the inputs' symbol, or 0."""
         symbols = {s.shape[0] for s in self.inputs if s.shape and isinstance(s.shape[0], str)}
-        for axis, size in enumerate(spec.shape or ()):
+        for axis, size in enumerate((spec.shape or ())[: array.ndim - 1]):
             if size in symbols:
                 return axis
         return 0
+
+
+def _counts_samples(spec: TensorSpec, rank: int) -> bool:
+    """Whether the first axis of an array for this input counts samples."""
+    return spec.has_batch_axis or (spec.shape is None and rank > 0)
+
+
+def _chunks(spec: TensorSpec, array: np.ndarray) -> np.ndarray:
+    """An array for an input of fixed shape as samples `(N, *S)`; its shape is checked later."""
+    shape = spec.shape or ()
+    if array.ndim == len(shape) + 1:
+        return array
+    if array.ndim == len(shape) and shape and isinstance(shape[0], int) and shape[0] > 0:
+        count, rest = divmod(array.shape[0], shape[0])
+        if rest == 0:
+            return array.reshape(count, shape[0], *array.shape[1:])
+    return array[np.newaxis]
+
+
+def _concatenate(array: np.ndarray, axis: int) -> np.ndarray:
+    """Put samples `(N, *S)` one after another along an axis of S."""
+    shape = array.shape[1:]
+    moved: np.ndarray = np.moveaxis(array, 0, axis)
+    return moved.reshape(*shape[:axis], len(array) * shape[axis], *shape[axis + 1 :])
 
 
 def count_samples(samples: Mapping[str, np.ndarray] | Sequence[np.ndarray]) -> int:

@@ -59,19 +59,19 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
     path = Path(path)
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".cml.", delete=False) as file:
             temporary = Path(file.name)
             file.write(content)
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        raise OutputFileError(path, f"cannot be written: {_reason(error)}") from error
+    finally:
+        # Gone already where all went well.
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise OutputFileError(path, f"cannot be written: {error.strerror or error}") from error
 
 
 def write_archive(path: str | os.PathLike[str], parts: Mapping[str, bytes]) -> None:
@@ -111,8 +111,8 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
     again = "Compile the model again, or fetch the file again."
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise StoredFileError(path, f"cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        raise StoredFileError(path, f"cannot be read: {_reason(error)}") from error
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             parts = {name: archive.read(name) for name in archive.namelist()}
@@ -130,7 +130,7 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
         raise DamagedFileError(path, "is damaged or not a .cml file", again) from error
     except Exception as error:  # zlib.error has no common base with the others
         raise DamagedFileError(path, "is damaged", again) from error
-    if kind != _MAGIC or not isinstance(version, int):
+    if kind != _MAGIC or not isinstance(version, int) or version < 1:
         raise DamagedFileError(path, "is not a .cml file", again)
     if version > FORMAT_VERSION:
         raise NewerFileError(
@@ -140,7 +140,7 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
             version,
             FORMAT_VERSION,
         )
-    if set(sums) != set(parts):
+    if not isinstance(sums, dict) or set(sums) != set(parts):
         raise DamagedFileError(path, "is damaged: parts are missing or were added", again)
     for name, part in parts.items():
         if hashlib.sha256(part).hexdigest() != sums[name]:
@@ -148,3 +148,7 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
                 path, f"is damaged: the checksum of {name} does not match", again
             )
     return parts
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from cml_core.calibration.stats import CalibrationRecorder, CalibrationStats
-from cml_core.errors import CalibrationError
+from cml_core.errors import CalibrationError, NodeError
 from cml_core.feeds import bind_arguments
 from cml_core.graph.bind import BoundNode, run_numpy_op
 from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
-from cml_core.samples import SampleLayout, count_samples
+from cml_core.samples import SampleLayout
 
 __all__ = ["calibrate"]
 
@@ -40,6 +40,8 @@ def calibrate(module: NumpyModule, data: Any, *, observer: str = "minmax") -> Ca
         There is no data, or it holds NaN or infinite values.
     InputError
         The data does not fit the model's inputs.
+    NodeError
+        An operator or its calibration hook failed.
     """
     layout = SampleLayout(module.inputs, module.outputs)
     samples = layout.split(_by_name(module, data))
@@ -54,11 +56,15 @@ def calibrate(module: NumpyModule, data: Any, *, observer: str = "minmax") -> Ca
         hook = bound.plugin.calibration_hook
         if hook is not None:
             recorder.turn_to(bound.name)
-            hook(recorder, tensors, outputs, bound.attributes)
+            try:
+                hook(recorder, tensors, outputs, bound.attributes)
+            except Exception as error:
+                reason = f"its calibration hook raised {type(error).__name__}: {error}".rstrip(".")
+                raise NodeError(bound.name, bound.key.op_type, reason) from error
         return outputs
 
     graph = module.graph
-    for feeds in _batches(layout, samples):
+    for feeds in layout.batches(samples, _CHUNK):
         for name, value in feeds.items():
             recorder.observe(name, value)
         interpret(graph.nodes, {**graph.constants, **feeds}, (), evaluate)
@@ -74,11 +80,11 @@ def _by_name(module: NumpyModule, data: Any) -> Mapping[str, Any]:
 
 def _check(samples: Mapping[str, np.ndarray]) -> None:
     for name, array in samples.items():
-        if array.size == 0:
+        if len(array) == 0:
             raise CalibrationError(
                 name, "is empty", "Give some samples that look like the model's real inputs."
             )
-        if array.dtype.kind in "fc" and not np.isfinite(array).all():
+        if array.dtype.kind in "fcV" and not np.isfinite(array).all():
             bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
             raise CalibrationError(
                 name,
@@ -86,17 +92,3 @@ def _check(samples: Mapping[str, np.ndarray]) -> None:
                 f"(the first is number {int(np.argmax(bad))})",
                 "Remove or repair them.",
             )
-
-
-def _batches(layout: SampleLayout, samples: Mapping[str, np.ndarray]) -> Any:
-    """Feeds for float runs: many samples at once where the batch size is open, else one by one."""
-    total = count_samples(samples)
-    counted = {s.name for s in layout.inputs if s.shape is None or s.has_batch_axis}
-    step = _CHUNK if layout.batched else 1
-    for start in range(0, total, step):
-        yield {
-            name: array[start : start + step, 0]
-            if layout.batched and name in counted
-            else array[start]
-            for name, array in samples.items()
-        }

@@ -118,6 +118,6 @@ def _print_report(graph: Graph, report: dict[str, Any]) -> None:
         hint = f" {node['hint']}" if node["hint"] else ""
         show_text(f"  - node {node['node']!r} ({node['operator']}): {node['reason']}.{hint}")
     if report["restrictions"]:
-        show_text("only partly quantized, which calibration will show:")
+        show_text("quantized with restrictions:")
     for node in report["restrictions"]:
         show_text(f"  - node {node['node']!r} ({node['operator']}): {node['restrictions']}")

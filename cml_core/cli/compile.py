@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from cml_core.cli.terminal import show_facts, show_text
 
 if TYPE_CHECKING:
-    from cml_core.fhe.backend import FheOptions
     from cml_core.fhe.report import CircuitReport
-    from cml_core.quantization.config import QuantConfig
     from cml_core.quantization.report import ProgramReport
 
 __all__ = ["compile_model", "size_text"]
 
-Bits = Annotated[int | None, typer.Option(metavar="N", show_default="--n-bits")]
+
+def _bits(what: str, default: str = "--n-bits") -> Any:
+    return typer.Option(metavar="N", help=what, show_default=default)
 
 
 def compile_model(
@@ -32,72 +32,57 @@ def compile_model(
     n_bits: Annotated[
         int, typer.Option(metavar="N", help="Bits of inputs, weights and activations.")
     ] = 4,
-    input_bits: Bits = None,
-    weight_bits: Bits = None,
-    activation_bits: Bits = None,
+    input_bits: Annotated[int | None, _bits("Bits of inputs.")] = None,
+    weight_bits: Annotated[int | None, _bits("Bits of weights.")] = None,
+    activation_bits: Annotated[int | None, _bits("Bits of what travels between layers.")] = None,
     output_bits: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Bits of outputs of --tail server.", show_default="the library's"
-        ),
-    ] = None,
+        int, typer.Option(metavar="N", help="Bits of outputs, with --tail server.")
+    ] = 8,
     rounding_bits: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            help="Round wider accumulators to so many bits before a lookup.",
-            show_default="activation bits + 2",
-        ),
+        _bits("Round wider accumulators to so many bits before a lookup.", "activation bits + 2"),
     ] = None,
     no_rounding: Annotated[
         bool, typer.Option("--no-rounding", help="Round nothing before lookups.")
     ] = False,
     observer: Annotated[
-        str | None,
-        typer.Option(help="How calibration decides ranges.", show_default="the library's"),
-    ] = None,
+        str, typer.Option(metavar="NAME", help="How calibration decides ranges.")
+    ] = "minmax",
     ranges: Annotated[
-        str | None,
+        str,
         typer.Option(
             metavar="calibrated|proven",
             help="Width of accumulators: as calibration saw it, or as weights prove it.",
-            show_default="calibrated",
         ),
-    ] = None,
+    ] = "calibrated",
     margin: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the calibrated range added on both sides.",
-            show_default="the library's",
-        ),
-    ] = None,
+        float,
+        typer.Option(metavar="SHARE", help="Added to the calibrated range on both sides."),
+    ] = 0.1,
     tail: Annotated[
-        str | None,
+        str,
         typer.Option(
-            metavar="client|server",
-            help="Who computes what follows the last linear operation.",
-            show_default="client",
+            metavar="client|server", help="Who computes what follows the last linear operation."
         ),
-    ] = None,
+    ] = "client",
     backend: Annotated[
-        str | None, typer.Option(help="FHE compiler; by default the one installed.")
+        str | None,
+        typer.Option(metavar="NAME", help="FHE compiler; by default the one installed."),
     ] = None,
     p_error: Annotated[
-        str | None,
-        typer.Option(metavar="P", help="Probability that one lookup fails.", show_default="2**-40"),
-    ] = None,
+        str, typer.Option(metavar="P", help="Probability that one lookup fails.")
+    ] = "2**-40",
     global_p_error: Annotated[
         str | None,
         typer.Option(metavar="P", help="Probability that any lookup fails, in place of --p-error."),
     ] = None,
     rounding: Annotated[
-        str | None,
+        str,
         typer.Option(
             metavar="exact|approximate",
             help="Approximate rounding is cheaper and may be off by one step.",
-            show_default="exact",
         ),
-    ] = None,
+    ] = "exact",
     no_circuit: Annotated[
         bool,
         typer.Option("--no-circuit", help="Quantize only; needs no FHE compiler."),
@@ -108,25 +93,32 @@ def compile_model(
     from cml_core.cli.arrays import check_output, read_arrays
     from cml_core.cli.progress import watched
     from cml_core.errors import ConfigError
-    from cml_core.fhe.backend import choose_backend
+    from cml_core.fhe.backend import FheOptions, choose_backend
     from cml_core.numpy_module import NumpyModule
+    from cml_core.quantization.config import QuantConfig
     from cml_core.quantization.module import quantize
 
     if no_rounding and rounding_bits is not None:
         raise ConfigError("rounding_bits", rounding_bits, "it alone, or --no-rounding")
-    changes = {
+    bits = {
         "input_bits": input_bits,
         "weight_bits": weight_bits,
         "activation_bits": activation_bits,
-        "output_bits": output_bits,
         "rounding_bits": rounding_bits,
-        "observer": observer,
-        "ranges": ranges,
-        "margin": margin,
-        "tail": tail,
     }
-    config = _config(n_bits, {name: v for name, v in changes.items() if v is not None}, no_rounding)
-    options = _options(backend, rounding, {"p_error": p_error, "global_p_error": global_p_error})
+    stated: dict[str, Any] = {name: value for name, value in bits.items() if value is not None}
+    if no_rounding:
+        stated["rounding_bits"] = None
+    others = {"observer": observer, "ranges": ranges, "margin": margin, "tail": tail}
+    config = QuantConfig.with_bits(n_bits, output_bits=output_bits, **stated, **others)
+    options = FheOptions(
+        backend=backend,
+        p_error=_probability("p_error", p_error),
+        global_p_error=None
+        if global_p_error is None
+        else _probability("global_p_error", global_p_error),
+        rounding=cast(Any, rounding),  # Its value is checked there.
+    )
     check_output(output)
     if not no_circuit:
         choose_backend(options.backend)
@@ -150,27 +142,6 @@ def compile_model(
             circuit.save(output)
     show_text(f"wrote {output}")
     show_facts(_facts(report, compiled, steps.seconds))
-
-
-def _config(n_bits: int, changes: dict[str, Any], no_rounding: bool) -> QuantConfig:
-    from cml_core.quantization.config import QuantConfig
-
-    if no_rounding:
-        changes = {**changes, "rounding_bits": None}
-    return QuantConfig.with_bits(n_bits, **changes)
-
-
-def _options(
-    backend: str | None, rounding: str | None, probabilities: dict[str, str | None]
-) -> FheOptions:
-    from cml_core.fhe.backend import FheOptions
-
-    changes: dict[str, Any] = {
-        name: _probability(name, text) for name, text in probabilities.items() if text is not None
-    }
-    if rounding is not None:
-        changes["rounding"] = rounding
-    return FheOptions(backend=backend, **changes)
 
 
 def _probability(name: str, text: str) -> float:

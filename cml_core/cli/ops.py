@@ -212,8 +212,8 @@ def show_operator(
 
 
 def _unknown(registry: OpRegistry, name: str, domain: str | None) -> UnknownOperatorError:
-    known = {key for key in _onnx_operators() if domain in (None, key[0])}
-    revisions = {v for key in known if key[1] == name for v in _onnx_operators()[key]}
+    known = {key: v for key, v in _onnx_operators().items() if domain in (None, key[0])}
+    revisions = {version for key in known if key[1] == name for version in known[key]}
     names = {op for _, op in known}
     names |= {key.op_type for key in registry.ops if domain in (None, key.domain)}
     by_lower: dict[str, str] = {other.lower(): other for other in sorted(names)}

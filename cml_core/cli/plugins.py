@@ -54,10 +54,9 @@ def list_plugins(
     else:
         columns = ("group", "plugin", "package", "version", "status", "provides", "error")
         show_table(columns, [tuple(row.values()) for row in rows])
-        count = {
-            s: sum(row["status"] == s for row in rows) for s in ("loaded", "blocked", "failed")
-        }
-        show_text(f"\n{', '.join(f'{number} {status}' for status, number in count.items())}")
+        states = [row["status"] for row in rows]
+        counts = [f"{states.count(state)} {state}" for state in ("loaded", "blocked", "failed")]
+        show_text(f"\n{', '.join(counts)}")
     if strict or strict_from_environment():
         for row in rows:
             if row["status"] == "failed":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 __all__ = ["console", "printable", "show_facts", "show_json", "show_table", "show_text"]
 
@@ -33,11 +33,23 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
+def _show(renderable: RenderableType) -> None:
+    """Print on stdout; into a file or pipe without the blanks that fill a table's lines."""
+    target = console()
+    if target.is_terminal:
+        target.print(renderable)
+        return
+    with target.capture() as captured:
+        target.print(renderable)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    sys.stdout.flush()
+
+
 def show_text(text: str) -> None:
     """Print a paragraph on stdout."""
     from rich.text import Text
 
-    console().print(Text(printable(text)))
+    _show(Text(printable(text)))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -53,7 +65,7 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         table.add_column(Text(name), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
-    console().print(table)
+    _show(table)
 
 
 def show_facts(facts: Mapping[str, object], *, indent: int = 2) -> None:
@@ -65,7 +77,7 @@ def show_facts(facts: Mapping[str, object], *, indent: int = 2) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
         table.add_row(Text(printable(name)), Text(printable(str(value))))
-    console().print(Padding(table, (0, 0, 0, indent), expand=False))
+    _show(Padding(table, (0, 0, 0, indent), expand=False))
 
 
 def show_json(value: Any) -> None:

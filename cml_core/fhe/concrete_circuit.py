@@ -49,10 +49,12 @@ def compile_traced(
     dialect: ConcreteDialect,
     compiler: Callable[..., Any],
     options: FheOptions,
+    *,
+    joined: bool = False,
     **settings: Any,
 ) -> Any:
     """Trace a program and compile it with its own intervals in place of measured ones."""
-    traced = TracedProgram(program, dialect)
+    traced = TracedProgram(program, dialect, joined)
     settings |= {**options.failure, "dump_artifacts_on_unexpected_failures": False}
     if options.key_cache is not None:
         settings |= {
@@ -73,12 +75,17 @@ def samples_of(program: Program, integers: Sequence[np.ndarray]) -> list[Any]:
     return [int(array) if array.ndim == 0 else array for array in arrays]
 
 
-def shaped(program: Program, results: Any) -> list[np.ndarray]:
+def shaped(program: Program, results: Any, *, joined: bool = False) -> list[np.ndarray]:
     """Results of a circuit as int64 arrays of the program's output shapes."""
-    listed = results if len(program.outputs) > 1 else (results,)
+    instructions = [program.instructions[position] for position in program.outputs]
+    if joined:
+        cuts = np.cumsum([instruction.size for instruction in instructions])[:-1]
+        results = np.split(np.asarray(results, dtype=np.int64).reshape(-1), cuts)
+    elif len(instructions) == 1:
+        results = (results,)
     return [
-        np.asarray(result, dtype=np.int64).reshape(program.instructions[position].shape)
-        for position, result in zip(program.outputs, listed, strict=True)
+        np.asarray(result, dtype=np.int64).reshape(instruction.shape)
+        for instruction, result in zip(instructions, results, strict=True)
     ]
 
 

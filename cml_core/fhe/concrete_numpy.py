@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,11 +79,12 @@ class _Circuit:
 
     def decrypt(self, encrypted: Any) -> list[np.ndarray]:
         with reported(NAME, "decrypt"):
-            return shaped(self.program, self.circuit.decrypt(encrypted))
+            return shaped(self.program, self.circuit.decrypt(encrypted), joined=True)
 
     def simulate(self, integers: Sequence[np.ndarray]) -> list[np.ndarray]:
         with reported(NAME, "simulate"):
-            return shaped(self.program, self.circuit.simulate(*samples_of(self.program, integers)))
+            results = self.circuit.simulate(*samples_of(self.program, integers))
+            return shaped(self.program, results, joined=True)
 
 
 @attrs.frozen(slots=True)
@@ -109,8 +111,11 @@ class ConcreteNumpy:
             import concrete.numpy as cnp
             import concrete.onnx as connx
         dialect = _Dialect(cnp, connx)
-        circuit = compile_traced(NAME, program, dialect, cnp.Compiler, options)
-        return _Circuit(program, circuit, statistics(circuit, None, {}))
+        circuit = compile_traced(NAME, program, dialect, cnp.Compiler, options, joined=True)
+        result = _Circuit(program, circuit, statistics(circuit, None, {}))
+        # The compiled library lies in a temporary folder until someone says that it may go.
+        weakref.finalize(result, circuit.cleanup)
+        return result
 
 
 @hookimpl

@@ -59,10 +59,13 @@ class TracedProgram:
         What to trace.
     dialect : ConcreteDialect
         How this compiler names things.
+    joined : bool
+        Return all outputs in one flat tensor, for a compiler that knows no other way.
     """
 
     program: Program
     dialect: ConcreteDialect
+    joined: bool = False
     _intervals: list[Interval] = attrs.field(init=False)
     _bounds: dict[Any, Interval] = attrs.field(factory=dict, init=False)
 
@@ -122,6 +125,8 @@ class TracedProgram:
             self._remember(result, interval)
             results.append(result)
         outputs = [results[i] for i in self.program.outputs]
+        if self.joined and len(outputs) > 1:
+            return self._join(outputs)
         # A compiler wants each output to be a computation of its own.
         seen: set[int] = set()
         for place, output in enumerate(outputs):
@@ -130,6 +135,19 @@ class TracedProgram:
                 self._remember(outputs[place], self._intervals[self.program.outputs[place]])
             seen.add(id(outputs[place]))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _join(self, outputs: Sequence[Any]) -> Any:
+        instructions = [self.program.instructions[i] for i in self.program.outputs]
+        flat = tuple(
+            output.reshape((i.size,)) if i.shape else np.broadcast_to(output, (1,))
+            for output, i in zip(outputs, instructions, strict=True)
+        )
+        hull = instructions[0].interval
+        for instruction in instructions[1:]:
+            hull = hull.hull(instruction.interval)
+        result = np.concatenate(flat, axis=0)
+        self._remember(result, hull)
+        return result
 
     def _remember(self, tracer: Any, interval: Interval) -> None:
         """Note the interval for a result and for what was traced on the way to it."""

@@ -11,26 +11,48 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx.defs
-from onnx import AttributeProto, helper, numpy_helper
+from onnx import AttributeProto, external_data_helper, helper, numpy_helper
 
 from cml_core.ops.schema import OpKey
 
 __all__ = [
     "decode_attribute",
+    "decode_sparse",
     "decode_tensor",
     "is_deterministic",
     "numpy_dtype",
     "schema_defaults",
-    "unknown_attributes",
+    "schema_faults",
 ]
 
 
 def decode_tensor(tensor: onnx.TensorProto, base_dir: Path | None = None) -> np.ndarray:
-    """Return a tensor as a read-only array; external data is read relative to `base_dir`."""
-    array: np.ndarray = numpy_helper.to_array(tensor, str(base_dir) if base_dir else "")
-    array = np.asarray(array)
+    """Return a tensor as a read-only array.
+
+    External data is read into the message from a file in `base_dir`; ValueError if it lies
+    elsewhere, or if there is no `base_dir`.
+    """
+    if external_data_helper.uses_external_data(tensor):
+        _read_external(tensor, base_dir)
+    array = np.asarray(numpy_helper.to_array(tensor))
     array.flags.writeable = False
     return array
+
+
+def _read_external(tensor: onnx.TensorProto, base_dir: Path | None) -> None:
+    location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+    if base_dir is None:
+        raise ValueError(
+            f"its data is in the file {location!r}; give the model's path, or load that data first"
+        )
+    folder = base_dir.resolve()
+    if not location or not (folder / location).resolve().is_relative_to(folder):
+        raise ValueError(f"its data is in the file {location!r}, outside of the model's folder")
+    if not (folder / location).is_file():
+        raise ValueError(f"its data is in the file {location!r}, which does not exist")
+    external_data_helper.load_external_data_for_tensor(tensor, str(base_dir))
+    tensor.data_location = onnx.TensorProto.DEFAULT
+    del tensor.external_data[:]
 
 
 def numpy_dtype(elem_type: int) -> np.dtype[Any] | None:
@@ -48,7 +70,9 @@ def decode_attribute(attribute: onnx.AttributeProto, base_dir: Path | None = Non
     if kind == AttributeProto.TENSORS:
         return tuple(decode_tensor(tensor, base_dir) for tensor in attribute.tensors)
     if kind == AttributeProto.SPARSE_TENSOR:
-        return _dense(attribute.sparse_tensor, base_dir)
+        return decode_sparse(attribute.sparse_tensor, base_dir)
+    if kind == AttributeProto.SPARSE_TENSORS:
+        return tuple(decode_sparse(sparse, base_dir) for sparse in attribute.sparse_tensors)
     value = helper.get_attribute_value(attribute)
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
@@ -59,13 +83,16 @@ def decode_attribute(attribute: onnx.AttributeProto, base_dir: Path | None = Non
     return value
 
 
-def _dense(sparse: onnx.SparseTensorProto, base_dir: Path | None) -> np.ndarray:
+def decode_sparse(sparse: onnx.SparseTensorProto, base_dir: Path | None = None) -> np.ndarray:
+    """Return a sparse tensor as a dense, read-only array."""
     values = decode_tensor(sparse.values, base_dir)
     indices = decode_tensor(sparse.indices, base_dir)
-    dense = np.zeros(tuple(sparse.dims), dtype=values.dtype)
-    dense[tuple(indices.T) if indices.ndim == 2 else np.unravel_index(indices, dense.shape)] = (
-        values
-    )
+    shape = tuple(sparse.dims)
+    dense = np.zeros(shape, dtype=values.dtype)
+    linear = np.ravel_multi_index(tuple(indices.T), shape) if indices.ndim == 2 else indices
+    if linear.shape != values.shape:
+        raise ValueError(f"it has {values.size} values and {linear.size} indices")
+    dense[np.unravel_index(linear, shape)] = values
     dense.flags.writeable = False
     return dense
 
@@ -99,10 +126,29 @@ def schema_defaults(key: OpKey) -> Mapping[str, Any]:
     )
 
 
-def unknown_attributes(key: OpKey, names: Iterable[str]) -> tuple[str, ...]:
-    """Those of `names` that an operator revision does not define."""
+def schema_faults(
+    key: OpKey, attributes: Iterable[str], n_inputs: int, n_outputs: int
+) -> tuple[str, ...]:
+    """What of a node's attributes, inputs and outputs contradicts its operator's schema."""
     schema = _schema(key)
-    return () if schema is None else tuple(sorted(set(names) - set(schema.attributes)))
+    if schema is None:
+        return ()
+    stated, known = set(attributes), schema.attributes
+    required = {name for name, attribute in known.items() if attribute.required}
+    faults = []
+    if stated - set(known):
+        faults.append(f"{key} has no attribute {', '.join(sorted(stated - set(known)))}")
+    if required - stated:
+        faults.append(f"{key} needs the attribute {', '.join(sorted(required - stated))}")
+    for kind, count, least, most in (
+        ("input", n_inputs, schema.min_input, schema.max_input),
+        ("output", n_outputs, 0, schema.max_output),
+    ):
+        if count < least or count > most:
+            limit, number = ("at least", least) if count < least else ("at most", most)
+            noun = kind if number == 1 else kind + "s"
+            faults.append(f"{key} takes {limit} {number} {noun}, and the node has {count}")
+    return tuple(faults)
 
 
 def is_deterministic(key: OpKey) -> bool:

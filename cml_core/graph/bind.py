@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 
 from cml_core.errors import CmlError, NodeError, UnsupportedNode, UnsupportedNodesError
-from cml_core.graph.attributes import is_deterministic, schema_defaults, unknown_attributes
+from cml_core.graph.attributes import is_deterministic, schema_defaults, schema_faults
 from cml_core.graph.model import Graph, Node, TensorSpec
 from cml_core.ops.schema import OpKey
 from cml_core.plugins.registry import OpRegistry, RegisteredOp
@@ -89,7 +89,8 @@ def run_numpy_op(bound: BoundNode, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
     """
     try:
         with np.errstate(all="ignore"):
-            return tuple(bound.plugin.numpy_op(*tensors, **bound.attributes))
+            results = bound.plugin.numpy_op(*tensors, **bound.attributes)
+        return _checked(bound, results)
     except NodeError:
         raise
     except CmlError as error:
@@ -103,6 +104,21 @@ def run_numpy_op(bound: BoundNode, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
         raise NodeError(bound.name, bound.key.op_type, reason) from error
 
 
+def _checked(bound: BoundNode, results: Any) -> tuple[Any, ...]:
+    """Make NumPy scalars arrays, and refuse what cannot be the node's outputs."""
+    wanted = len(bound.node.outputs)
+    while wanted and not bound.node.outputs[wanted - 1]:
+        wanted -= 1
+    name = bound.registered.name
+    if not isinstance(results, tuple):
+        raise TypeError(f"plugin {name!r} returned {type(results).__name__}, not a tuple")
+    if len(results) < wanted:
+        raise ValueError(
+            f"plugin {name!r} returned {len(results)} outputs, and the node has {wanted}"
+        )
+    return tuple(np.asarray(r) if isinstance(r, np.generic) else r for r in results)
+
+
 def find_unsupported(graph: Graph, registry: OpRegistry) -> tuple[UnsupportedNode, ...]:
     """Every node that no plugin can serve, with the reason and what would help."""
     found = []
@@ -111,16 +127,9 @@ def find_unsupported(graph: Graph, registry: OpRegistry) -> tuple[UnsupportedNod
         if resolved is None:
             found.append(registry.explain_missing(node.name, node.domain, node.op_type, node.opset))
             continue
-        unknown = unknown_attributes(resolved[0], node.attributes)
-        if unknown:
-            found.append(
-                UnsupportedNode(
-                    node.name,
-                    node.domain,
-                    node.op_type,
-                    f"{resolved[0]} has no attribute {', '.join(unknown)}",
-                )
-            )
+        faults = schema_faults(resolved[0], node.attributes, len(node.inputs), len(node.outputs))
+        if faults:
+            found.append(UnsupportedNode(node.name, node.domain, node.op_type, "; ".join(faults)))
     return tuple(found)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
+import functools
 import graphlib
+import itertools
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +19,12 @@ import onnx
 import onnx.defs
 
 from cml_core.errors import InvalidModelError, ModelFileError
-from cml_core.graph.attributes import decode_attribute, decode_tensor, numpy_dtype
+from cml_core.graph.attributes import (
+    decode_attribute,
+    decode_sparse,
+    decode_tensor,
+    numpy_dtype,
+)
 from cml_core.graph.model import Dimension, Graph, Node, TensorSpec
 from cml_core.ops.schema import normalize_domain
 
@@ -55,8 +63,9 @@ def load_graph(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Graph
         ) from None
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(str(path), error.strerror or str(error)) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelFileError(str(path), reason) from error
     return _Reader(_parse(content, str(path)), str(path), path.parent).read()
 
 
@@ -87,6 +96,9 @@ class _Reader:
     base_dir: Path | None
     faults: list[str] = attrs.field(factory=list, init=False)
 
+    # Each step notes the faults it meets and goes on with what is left, so that one reading
+    # finds them all.
+
     def read(self) -> Graph:
         graph = self.model.graph
         opsets = self._opsets()
@@ -96,48 +108,53 @@ class _Reader:
         inputs = tuple(self._spec(v) for v in graph.input if v.name not in initializers)
         outputs = tuple(self._spec(v) for v in graph.output)
         self._check_names(inputs, outputs, initializers, nodes)
-        ordered = nodes if self.faults else self._order(nodes)
+        ordered = tuple(self._order(nodes))
         if self.faults:
             raise InvalidModelError(self.source, tuple(self.faults))
-        return Graph(
-            self.source, inputs, outputs, tuple(ordered), MappingProxyType(initializers), self.model
-        )
+        constants = {name: value for name, value in initializers.items() if value is not None}
+        return Graph(self.source, inputs, outputs, ordered, MappingProxyType(constants), self.model)
 
     def _opsets(self) -> dict[str, int]:
+        """Version by domain; those of domains that no node is of play no role."""
         opsets: dict[str, int] = {}
-        newest = onnx.defs.onnx_opset_version()
+        used = {normalize_domain(node.domain) for node in self.model.graph.node}
         for item in self.model.opset_import:
-            domain = normalize_domain(item.domain)
-            opsets[domain] = item.version
-            if domain == "" and not OLDEST_OPSET <= item.version <= newest:
+            domain, version = normalize_domain(item.domain), item.version
+            where = domain or "ai.onnx"
+            if domain not in used:
+                continue
+            if opsets.get(domain, version) != version:
+                self.faults.append(f"opsets {opsets[domain]} and {version} of {where} are imported")
+            opsets[domain] = version
+            oldest, newest = OLDEST_OPSET if domain == "" else 1, _newest_opset(domain)
+            if version < oldest:
                 self.faults.append(
-                    f"opset {item.version} of ai.onnx is not supported: the installed onnx "
-                    f"{onnx.__version__} knows {OLDEST_OPSET} to {newest}; "
-                    + (
-                        "upgrade the onnx package or export at an older opset"
-                        if item.version > newest
-                        else "convert the model with onnx.version_converter"
-                    )
+                    f"opset {version} of {where} is not supported: cml reads {oldest} and newer; "
+                    "convert the model with onnx.version_converter"
+                )
+            elif newest is not None and version > newest:
+                self.faults.append(
+                    f"opset {version} of {where} is not supported: the installed onnx "
+                    f"{onnx.__version__} knows {oldest} to {newest}; "
+                    "upgrade the onnx package or export at an older opset"
                 )
         return opsets
 
-    def _initializers(self) -> dict[str, np.ndarray]:
-        values: dict[str, np.ndarray] = {}
+    def _initializers(self) -> dict[str, np.ndarray | None]:
+        """Arrays by name, None for those that cannot be read."""
+        values: dict[str, np.ndarray | None] = {}
         graph = self.model.graph
         named: list[tuple[str, Any]] = [(tensor.name, tensor) for tensor in graph.initializer]
         named += [(sparse.values.name, sparse) for sparse in graph.sparse_initializer]
         for name, proto in named:
+            if not name:
+                self.faults.append("an initializer has no name")
             if name in values:
                 self.faults.append(f"initializer {name!r} is defined twice")
-            attribute = onnx.AttributeProto(name=name)
-            if isinstance(proto, onnx.TensorProto):
-                attribute.type = onnx.AttributeProto.TENSOR
+            values[name] = None
+            decode: Any = decode_tensor if isinstance(proto, onnx.TensorProto) else decode_sparse
             try:
-                values[name] = (
-                    decode_tensor(proto, self.base_dir)
-                    if isinstance(proto, onnx.TensorProto)
-                    else decode_attribute(onnx.helper.make_attribute(name, proto), self.base_dir)
-                )
+                values[name] = decode(proto, self.base_dir)
             except Exception as error:
                 self.faults.append(f"initializer {name!r} cannot be read: {_first_line(error)}")
         return values
@@ -162,7 +179,7 @@ class _Reader:
                     f"{_first_line(error)}"
                 )
         return Node(
-            name,
+            proto.name,
             domain,
             proto.op_type,
             opsets.get(domain, 0),
@@ -173,13 +190,21 @@ class _Reader:
 
     @staticmethod
     def _unique_names(nodes: list[Node]) -> list[Node]:
-        taken: set[str] = set()
+        """Give nodes without a name, and all but the first of several alike, names of their own."""
+        taken = {node.name for node in nodes if node.name}
+        kept: set[str] = set()
         unique = []
         for index, node in enumerate(nodes):
-            if node.name in taken:
-                node = attrs.evolve(node, name=f"{node.name}_{index}")
-            taken.add(node.name)
-            unique.append(node)
+            name = node.name
+            if not name or name in kept:
+                stem = name = f"{name or node.op_type}_{index}"
+                for number in itertools.count(2):
+                    if name not in taken:
+                        break
+                    name = f"{stem}_{number}"
+            taken.add(name)
+            kept.add(name)
+            unique.append(attrs.evolve(node, name=name))
         return unique
 
     def _spec(self, value: onnx.ValueInfoProto) -> TensorSpec:
@@ -195,7 +220,10 @@ class _Reader:
         shape: tuple[Dimension, ...] | None = None
         if tensor.HasField("shape"):
             shape = tuple(
-                dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or None)
+                # Some exporters write -1 for a size that is open.
+                dim.dim_value
+                if dim.HasField("dim_value") and dim.dim_value >= 0
+                else (dim.dim_param or None)
                 for dim in tensor.shape.dim
             )
         return TensorSpec(value.name, dtype, shape)
@@ -209,10 +237,14 @@ class _Reader:
     ) -> None:
         """Every tensor must be produced exactly once before anything may use it."""
         makers: dict[str, str] = dict.fromkeys(initializers, "an initializer")
-        for spec in inputs:
-            if spec.name in makers:
-                self.faults.append(f"input {spec.name!r} is listed twice")
-            makers[spec.name] = "a model input"
+        for kind, specs in (("input", inputs), ("output", outputs)):
+            counts = collections.Counter(spec.name for spec in specs)
+            if "" in counts:
+                self.faults.append(f"an {kind} of the model has no name")
+            for name, count in counts.items():
+                if count > 1:
+                    self.faults.append(f"{kind} {name!r} is listed twice")
+        makers.update(dict.fromkeys((spec.name for spec in inputs), "a model input"))
         for node in nodes:
             for name in filter(None, node.outputs):
                 if name in makers:
@@ -228,7 +260,7 @@ class _Reader:
                         f"node {node.name!r} uses tensor {name!r}, which nothing produces"
                     )
         for spec in outputs:
-            if spec.name not in makers:
+            if spec.name and spec.name not in makers:
                 self.faults.append(f"nothing produces the model's output {spec.name!r}")
         if not outputs:
             self.faults.append("the model has no outputs")
@@ -250,6 +282,15 @@ class _Reader:
             return nodes
 
 
+@functools.cache
+def _newest_opset(domain: str) -> int | None:
+    """The newest opset of a domain that the onnx package knows; None if it knows none."""
+    if domain == "":
+        return int(onnx.defs.onnx_opset_version())
+    schemas = onnx.defs.get_all_schemas_with_history()
+    return max((int(s.since_version) for s in schemas if s.domain == domain), default=None)
+
+
 def _all_inputs(node: Node) -> set[str]:
     """Tensors that a node needs: its inputs and what its subgraphs take from outside."""
     names = set(filter(None, node.inputs))
@@ -269,6 +310,7 @@ def _outer_names(graph: onnx.GraphProto) -> set[str]:
     used |= {value.name for value in graph.output}
     made = {name for node in graph.node for name in node.output}
     made |= {value.name for value in graph.input} | {t.name for t in graph.initializer}
+    made |= {sparse.values.name for sparse in graph.sparse_initializer}
     return used - made - {""}
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from types import ModuleType
 from typing import Any
@@ -146,51 +147,58 @@ def _load_entry_point(
 ) -> Iterator[LoadedPlugin]:
     distribution = getattr(point, "dist", None)
     origin = {
-        "distribution": distribution.name if distribution else "",
-        "version": distribution.version if distribution else "",
+        "distribution": (distribution.name or "") if distribution else "",
+        "version": (distribution.version or "") if distribution else "",
     }
 
-    def one(name: str, load: Callable[[], ModuleType]) -> LoadedPlugin:
+    def load(name: str) -> Iterator[LoadedPlugin]:
+        """The plugin that a module is, or those that a package's public modules are."""
         if _is_blocked(name, origin["distribution"], blocked):
-            return LoadedPlugin(name, **origin, status="blocked")
+            yield LoadedPlugin(name, **origin, status="blocked")
+            return
+        inner: list[str] = []
+        provides = None
         try:
-            provides = _register(manager, group, name, load())
+            module = importlib.import_module(name)
+            if hasattr(module, "__path__"):
+                inner = _public_modules(module)
+            else:
+                provides = _register(manager, group, name, module)
         except (Exception, SystemExit) as error:
-            return LoadedPlugin(name, **origin, status="failed", error=_one_line(error))
-        return LoadedPlugin(name, **origin, provides=provides)
+            yield LoadedPlugin(name, **origin, status="failed", error=_one_line(error))
+            return
+        if provides is not None:
+            yield LoadedPlugin(name, **origin, provides=provides)
+        for one in inner:
+            yield from load(one)
 
-    root = point.module
-    if _is_blocked(root, origin["distribution"], blocked):
-        yield LoadedPlugin(root, **origin, status="blocked")
-        return
     try:
-        module = importlib.import_module(root)
-    except (Exception, SystemExit) as error:
-        yield LoadedPlugin(root, **origin, status="failed", error=_one_line(error))
+        root = point.module
+    except Exception:
+        error = f"entry point {point.name!r} names no module: {point.value!r}"
+        yield LoadedPlugin(point.name, **origin, status="failed", error=error)
         return
-    if not hasattr(module, "__path__"):
-        yield one(root, lambda: module)
-        return
-    for name in _public_modules(module):
-        yield one(name, lambda name=name: importlib.import_module(name))  # type: ignore[misc]
+    yield from load(root)
 
 
 def _public_modules(package: ModuleType) -> list[str]:
-    names: list[str] = []
-    for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-        if info.name.rpartition(".")[2].startswith("_"):
-            continue
-        if info.ispkg:
-            names.extend(_public_modules(importlib.import_module(info.name)))
-        else:
-            names.append(info.name)
-    return sorted(names)
+    """Modules and packages directly inside a package whose name has no leading underscore."""
+    found = pkgutil.iter_modules(package.__path__, package.__name__ + ".")
+    names = (info.name for info in found)
+    return sorted(name for name in names if not name.rpartition(".")[2].startswith("_"))
 
 
 def _is_blocked(name: str, distribution: str, blocked: frozenset[str]) -> bool:
     parts = name.split(".")
     prefixes = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
-    return bool(blocked & (prefixes | {distribution}))
+    if blocked & prefixes:
+        return True
+    return bool(distribution) and _as_project(distribution) in map(_as_project, blocked)
+
+
+def _as_project(name: str) -> str:
+    """A project's name as package indexes compare it, `My_Ops` as `my-ops`."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _register(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,10 @@ import attrs
 import onnx
 from attrs import validators
 
-__all__ = ["Importer"]
+from cml_core.errors import ModelFileError
+from cml_core.plugins.discovery import IMPORTERS, load_group
+
+__all__ = ["Importer", "import_model"]
 
 
 @attrs.frozen(slots=True)
@@ -29,3 +33,35 @@ class Importer:
     name: str = attrs.field(validator=validators.instance_of(str))
     accepts: Callable[[Any], bool] = attrs.field(validator=validators.is_callable())
     to_onnx: Callable[[Any, Any], onnx.ModelProto] = attrs.field(validator=validators.is_callable())
+
+
+@functools.cache
+def _known() -> tuple[Importer, ...]:
+    return tuple(p.provides for p in load_group(IMPORTERS) if p.status == "loaded")
+
+
+def import_model(model: Any, sample_inputs: Any = None) -> onnx.ModelProto:
+    """Turn another library's model into an ONNX model with the front end that accepts it.
+
+    Parameters
+    ----------
+    model : object
+        A fitted estimator, a network module, or whatever an installed front end takes.
+    sample_inputs : array or tuple of arrays, optional
+        Inputs to trace with, for front ends that need some.
+
+    Raises
+    ------
+    ModelFileError
+        No installed front end accepts the object.
+    """
+    importers = _known()
+    for importer in importers:
+        if importer.accepts(model):
+            return importer.to_onnx(model, sample_inputs)
+    names = ", ".join(sorted(importer.name for importer in importers)) or "none"
+    raise ModelFileError(
+        f"an object of {type(model).__module__}.{type(model).__qualname__}",
+        f"no installed front end accepts it (installed: {names})",
+        "Export it to ONNX, or install a front end for its library.",
+    )

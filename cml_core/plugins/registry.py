@@ -30,6 +30,10 @@ class RegisteredOp:
         return self.source.name
 
 
+def _frozen(ops: Mapping[OpKey, RegisteredOp]) -> Mapping[OpKey, RegisteredOp]:
+    return MappingProxyType(dict(sorted(ops.items())))
+
+
 @attrs.frozen(slots=True, eq=False, repr=False)
 class OpRegistry:
     """Which plugin serves which operator revision. Built once, never changed.
@@ -42,7 +46,7 @@ class OpRegistry:
         Every plugin that was found, also those blocked, failed or overridden.
     """
 
-    ops: Mapping[OpKey, RegisteredOp]
+    ops: Mapping[OpKey, RegisteredOp] = attrs.field(converter=_frozen)
     plugins: tuple[LoadedPlugin, ...] = ()
 
     @classmethod
@@ -54,7 +58,7 @@ class OpRegistry:
         DuplicateOperatorError
             Two plugins claim one revision, and not exactly one overrides the other.
         PluginError
-            A plugin overrides one that provides none of its revisions.
+            A plugin overrides itself, or one that provides none of its revisions.
         """
         plugins = tuple(sorted(plugins, key=lambda plugin: plugin.name))
         claims: dict[OpKey, list[RegisteredOp]] = {}
@@ -69,7 +73,7 @@ class OpRegistry:
             for entry in entries:
                 _check_override(entry, known, claims)
         table = {key: _winner(key, entries) for key, entries in claims.items()}
-        return cls(MappingProxyType(dict(sorted(table.items()))), plugins)
+        return cls(table, plugins)
 
     def __len__(self) -> int:
         return len(self.ops)
@@ -122,33 +126,26 @@ class OpRegistry:
         """Say why no plugin serves a node, and what would help."""
         domain = normalize_domain(domain)
         version = self.revision(domain, op_type, opset)
-        others = self.find(op_type, domain)
-        failed = [plugin for plugin in self.plugins if plugin.status == "failed"]
-        blocked = [plugin for plugin in self.plugins if plugin.status == "blocked"]
-        if version is None and _onnx_knows_domain(domain) and not others:
-            reason = f"ONNX has no operator {op_type!r} in {domain or 'ai.onnx'} opset {opset}"
-        elif others:
-            have = sorted({v for entry in others for v in entry.plugin.schema.since_versions})
+        if version is None and _onnx_knows_domain(domain):
+            return UnsupportedNode(node, domain, op_type, *_not_in_onnx(domain, op_type, opset))
+        have = sorted(
+            key.since_version for key in self.ops if (key.domain, key.op_type) == (domain, op_type)
+        )
+        if have:
+            wanted = f"opset {opset}" if version is None else f"revision {version} (opset {opset})"
             reason = (
-                f"no plugin implements revision {version} of {op_type} "
-                f"(opset {opset}); implemented are {', '.join(map(str, have))}"
+                f"no plugin implements {wanted} of {op_type}; "
+                f"implemented are {', '.join(map(str, have))}"
             )
+            hints = [f"Export the model at an opset that uses revision {have[-1]}."]
         else:
             reason = f"no plugin provides {op_type}"
-        hints = []
-        if others:
-            newest = max(v for entry in others for v in entry.plugin.schema.since_versions)
-            hints.append(f"Export the model at an opset that uses revision {newest}.")
-        else:
-            hints.append("Install a plugin that provides it, or write one.")
-        hints.extend(f"Plugin {p.name!r} failed to load ({p.error})." for p in failed)
-        wanted = op_type.lower()
-        hints.extend(
-            f"Plugin {p.name!r} is blocked."
-            for p in blocked
-            if p.name.rpartition(".")[2].replace("_", "") in {wanted, wanted + "_"}
-            or "." not in p.name
-        )
+            hints = ["Install a plugin that provides it, or write one."]
+        for plugin in self.plugins:
+            if plugin.status == "failed":
+                hints.append(f"Plugin {plugin.name!r} failed to load ({plugin.error}).")
+            elif plugin.status == "blocked":
+                hints.append(f"Plugin {plugin.name!r} is blocked.")
         return UnsupportedNode(node, domain, op_type, reason, " ".join(hints))
 
 
@@ -156,15 +153,17 @@ def _check_override(
     entry: RegisteredOp, known: Mapping[str, str], claims: Mapping[OpKey, list[RegisteredOp]]
 ) -> None:
     target = entry.plugin.overrides
+    if target == entry.name:
+        raise PluginError(entry.name, "it overrides itself")
     if target is None or known.get(target) in {"blocked", "failed"}:
         return
     mine = set(entry.plugin.schema.keys)
-    if not any(other.name == target for key in mine for other in claims[key]):
+    others = {other.name for key in mine for other in claims[key]} - {entry.name}
+    if target not in others:
         raise PluginError(
             entry.name,
             f"it overrides {target!r}, which provides none of its operator revisions",
-            f"Known plugins for this operator: "
-            f"{sorted({o.name for k in mine for o in claims[k]} - {entry.name}) or 'none'}.",
+            f"Other plugins for this operator: {', '.join(sorted(others)) or 'none'}.",
         )
 
 
@@ -187,8 +186,38 @@ def _onnx_revision(domain: str, op_type: str, opset: int) -> int | None:
 
 
 @functools.cache
+def _onnx_history(domain: str, op_type: str) -> tuple[onnx.defs.OpSchema, ...]:
+    """Every revision of an operator that ONNX ever had, oldest first."""
+    found = [
+        schema
+        for schema in onnx.defs.get_all_schemas_with_history()
+        if (schema.domain, schema.name) == (domain, op_type)
+    ]
+    return tuple(sorted(found, key=lambda schema: int(schema.since_version)))
+
+
+def _not_in_onnx(domain: str, op_type: str, opset: int) -> tuple[str, str]:
+    """Why ONNX itself has no such operator at an opset, and what would help."""
+    where = domain or "ai.onnx"
+    history = _onnx_history(domain, op_type)
+    alive = [int(schema.since_version) for schema in history if not schema.deprecated]
+    ended = [int(schema.since_version) for schema in history if schema.deprecated]
+    later = [version for version in alive if version > opset]
+    hint = f"Export the model at opset {later[0]} or newer." if later else ""
+    if any(version <= opset for version in ended):
+        end = max(version for version in ended if version <= opset)
+        if not hint:
+            hint = f"Export the model with what replaces it, or at an opset before {end}."
+        return f"{where} deprecated it in opset {end}, and the model imports {opset}", hint
+    if later:
+        return f"it came into {where} with opset {later[0]}, and the model imports {opset}", hint
+    reason = f"ONNX has no operator {op_type!r} in {where} opset {opset}"
+    return reason, "Check the spelling and the domain."
+
+
+@functools.cache
 def _onnx_knows_domain(domain: str) -> bool:
-    return domain in {"", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"}
+    return domain in {schema.domain for schema in onnx.defs.get_all_schemas_with_history()}
 
 
 @functools.cache

@@ -17,6 +17,10 @@ from cml_core.samples import SampleLayout, count_samples
 __all__ = ["ClientSide", "InputCode", "OutputCode", "SaturationWarning"]
 
 
+#: Rounding error of the division by the scale, in steps.
+_SLACK = 1e-4
+
+
 class SaturationWarning(UserWarning):
     """Inputs were outside the calibrated range and were moved to its nearest end."""
 
@@ -45,10 +49,11 @@ class InputCode:
 
     def encode(self, samples: np.ndarray) -> tuple[np.ndarray, int]:
         """Integers for samples `(N, *S)`, and how many samples had values out of range."""
-        codes = np.rint((samples.astype(np.float64) - self.offset) / self.scale)
-        outside = (codes < 0) | (codes > self.levels - 1) | np.isnan(codes)
-        count = int(outside.reshape(len(codes), -1).any(axis=1).sum()) if codes.size else 0
-        codes = np.clip(np.nan_to_num(codes, nan=0.0), 0, self.levels - 1)
+        place = (samples.astype(np.float64) - self.offset) / self.scale
+        # Half a step beyond the last integer is no further off than rounding is inside.
+        outside = ~((place > -0.5 - _SLACK) & (place < self.levels - 0.5 + _SLACK))
+        count = int(outside.reshape(len(place), -1).any(axis=1).sum()) if place.size else 0
+        codes = np.clip(np.rint(np.nan_to_num(place, nan=0.0)), 0, self.levels - 1)
         return codes.astype(np.int64), count
 
 

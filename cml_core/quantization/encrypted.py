@@ -162,7 +162,11 @@ class EncryptedTensor:
         booleans have the model's dtype, as operators treat them differently.
         """
         value = self.decode(q, channel)
-        return value.astype(np.float64 if self.dtype.kind == "f" else self.dtype)
+        if self.dtype.kind in "fV":
+            return value.astype(np.float64)
+        if self.dtype.kind in "iu" and value.dtype.kind == "f":
+            value = np.rint(value)
+        return value.astype(self.dtype)
 
     def named(self, name: str, node: str) -> EncryptedTensor:
         """Return the same tensor under its name in the graph, made by a node."""

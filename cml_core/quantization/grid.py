@@ -313,7 +313,8 @@ def _occupied(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[np.ndarray
     """Lowest and highest integer of each channel: calibrated with a margin, or proven."""
     register = tensor.register
     proven_low, proven_high = _pool(tensor, register.bounds.low, register.bounds.high)
-    if ctx.builder.proven or register.samples.size == 0:
+    # Operands that are packed together meet in combinations that calibration has not seen.
+    if ctx.builder.proven or register.packed or register.samples.size == 0:
         return proven_low, proven_high
     low = register.samples.min(axis=0).astype(np.int64)
     high = register.samples.max(axis=0).astype(np.int64)

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from cml_core.graph.load import OLDEST_OPSET
 from cml_core.ops.example import OpExample
 from cml_core.ops.plugin import OpPlugin
 
@@ -24,7 +25,9 @@ def input_name(place: int) -> str:
 
 def example_opset(plugin: OpPlugin, example: OpExample) -> int:
     """Opset version that an example is for."""
-    return example.opset or max(plugin.schema.since_versions)
+    newest = max(plugin.schema.since_versions)
+    oldest = 1 if plugin.schema.domain else OLDEST_OPSET
+    return example.opset or max(oldest, newest)
 
 
 def example_model(
