@@ -29,10 +29,14 @@ class SampleLayout:
     ----------
     inputs, outputs : tuple of TensorSpec
         The model's interface.
+    batch_axes : mapping of str to int or None
+        Batch axis of outputs where it is known; None for an output that is the same for every
+        batch. For the others, the axis that shares the inputs' symbol is taken, or the first.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batch_axes: Mapping[str, int | None] = attrs.field(factory=dict)
 
     @property
     def batched(self) -> bool:
@@ -106,7 +110,10 @@ class SampleLayout:
         return {spec.name: join(spec, samples[spec.name]) for spec in self.outputs}
 
     def _join_open(self, spec: TensorSpec, array: np.ndarray) -> np.ndarray:
-        return array if array.ndim == 1 else _concatenate(array, self._batch_axis(spec, array))
+        axis = self._batch_axis(spec, array)
+        if axis is None:
+            return array[0] if len(array) else np.zeros(array.shape[1:], array.dtype)
+        return array if array.ndim == 1 else _concatenate(array, axis)
 
     def _join_fixed(self, spec: TensorSpec, array: np.ndarray) -> np.ndarray:
         if len(array) == 1:
@@ -115,8 +122,10 @@ class SampleLayout:
         is_batch = array.ndim > 1 and array.shape[1] in batches
         return _concatenate(array, 0) if is_batch else array
 
-    def _batch_axis(self, spec: TensorSpec, array: np.ndarray) -> int:
+    def _batch_axis(self, spec: TensorSpec, array: np.ndarray) -> int | None:
         """Where the batch axis of an output is: the axis that shares the inputs' symbol, or 0."""
+        if spec.name in self.batch_axes:
+            return self.batch_axes[spec.name]
         symbols = {s.shape[0] for s in self.inputs if s.shape and isinstance(s.shape[0], str)}
         for axis, size in enumerate((spec.shape or ())[: array.ndim - 1]):
             if size in symbols:

@@ -6,6 +6,8 @@ when they run, so that help is quick.
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -59,4 +61,7 @@ def _global_options(
 
 def main() -> None:
     """Run the command line; the entry point `cml`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What the terminal's encoding lacks is escaped, as Python does on stderr.
+        sys.stdout.reconfigure(errors="backslashreplace")
     app(prog_name="cml")

@@ -93,7 +93,7 @@ def compile_model(
     from cml_core.cli.arrays import check_output, read_arrays
     from cml_core.cli.progress import watched
     from cml_core.errors import ConfigError
-    from cml_core.fhe.backend import FheOptions, choose_backend
+    from cml_core.fhe.backend import FheOptions
     from cml_core.numpy_module import NumpyModule
     from cml_core.quantization.config import QuantConfig
     from cml_core.quantization.module import quantize
@@ -121,7 +121,7 @@ def compile_model(
     )
     check_output(output)
     if not no_circuit:
-        choose_backend(options.backend)
+        _need_compiler(options.backend)
 
     with watched() as steps:
         with steps.step("reading the model"):
@@ -140,8 +140,28 @@ def compile_model(
                 circuit = quantized.compile(options)
             compiled = circuit.report
             circuit.save(output)
+    inputs = {spec.name for spec in module.inputs}
+    lowered = sum(node.node not in inputs for node in report.nodes)
     show_text(f"wrote {output}")
-    show_facts(_facts(report, compiled, steps.seconds))
+    show_facts(
+        {
+            "nodes": f"{len(module.graph.graph.nodes)} in the model, {lowered} in the circuit",
+            **_facts(report, compiled),
+            "time": ", ".join(f"{name} {time:.1f} s" for name, time in steps.seconds.items()),
+        }
+    )
+
+
+def _need_compiler(name: str | None) -> None:
+    """Refuse a compiler that is not installed, before any work is done for it."""
+    from cml_core.errors import BackendUnavailableError
+    from cml_core.fhe.backend import choose_backend
+
+    try:
+        choose_backend(name)
+    except BackendUnavailableError as error:
+        hint = f"{error.hint} With --no-circuit, the model is only quantized."
+        raise BackendUnavailableError(error.backend, error.installed, hint) from None
 
 
 def _probability(name: str, text: str) -> float:
@@ -157,11 +177,8 @@ def _probability(name: str, text: str) -> float:
         ) from None
 
 
-def _facts(
-    report: ProgramReport, circuit: CircuitReport | None, seconds: dict[str, float]
-) -> dict[str, str]:
+def _facts(report: ProgramReport, circuit: CircuitReport | None) -> dict[str, str]:
     facts = {
-        "nodes": str(len(report.nodes)),
         "table lookups": str(report.lookups),
         "max bit width": str(report.max_bit_width),
     }
@@ -172,7 +189,6 @@ def _facts(
         facts["bootstraps"] = str(circuit.programmable_bootstraps)
         facts["compiler"] = circuit.backend
         facts["keys"] = size_text(circuit.sizes["bootstrap_keys"] + circuit.sizes["keyswitch_keys"])
-    facts["time"] = ", ".join(f"{name} {time:.1f} s" for name, time in seconds.items())
     return facts
 
 

@@ -51,10 +51,13 @@ def predict(
     """Predict with a quantized model; simulating and encrypting compile it again."""
     from cml_core.cli.arrays import check_output, describe_arrays, read_arrays, write_arrays
     from cml_core.cli.progress import watched
+    from cml_core.errors import OutputFileError
     from cml_core.fhe.circuit import FheCircuit
     from cml_core.quantization.module import QuantizedModule
 
     check_output(output)
+    if key_cache is not None and key_cache.exists() and not key_cache.is_dir():
+        raise OutputFileError(key_cache, "is not a folder, and keys cannot be kept there")
     with watched() as steps:
         with steps.step("reading the model"):
             module = QuantizedModule.load(model)

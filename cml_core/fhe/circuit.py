@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from cml_core.errors import ConfigError, DamagedFileError, KeysMissingError
+from cml_core.errors import CircuitError, ConfigError, DamagedFileError, KeysMissingError
 from cml_core.feeds import bind_arguments, unpack
 from cml_core.fhe.backend import BackendCircuit, FheOptions, choose_backend
 from cml_core.fhe.report import CircuitReport, report_circuit
@@ -73,6 +73,9 @@ class FheCircuit:
         backend = choose_backend(options.backend)
         if options.rounding == "approximate" and not backend.supports_approximate_rounding:
             raise ConfigError("rounding", options.rounding, f"'exact' with {backend.name}")
+        if not module.program.outputs:
+            reason = "no output of the model depends on an encrypted value"
+            raise CircuitError(backend.name, "compile the circuit", reason)
         check_widths(module.program, backend.name, backend.max_lookup_bits, backend.max_bits)
         start = time.perf_counter()
         circuit = backend.compile(module.program, options)

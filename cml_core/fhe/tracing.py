@@ -20,6 +20,11 @@ from cml_core.program.instructions import Instruction, Interval, Opcode, Program
 
 __all__ = ["ConcreteDialect", "TracedProgram"]
 
+#: What both compilers call nodes that only move elements.
+_MOVING_NODES = frozenset(
+    {"broadcast_to", "expand_dims", "index.static", "index_static", "reshape", "transpose"}
+)
+
 
 class ConcreteDialect(Protocol):
     """What the two Concrete compilers call differently."""
@@ -121,7 +126,8 @@ class TracedProgram:
                 with self.dialect.tag(instruction.node or "program"):
                     sources = [results[i] for i in instruction.inputs]
                     result = _RULES[instruction.opcode](self.dialect, instruction, sources)
-            result = getattr(result, "last_version", None) or result
+            latest = getattr(result, "last_version", None)
+            result = result if latest is None else latest
             self._remember(result, interval)
             results.append(result)
         outputs = [results[i] for i in self.program.outputs]
@@ -150,17 +156,25 @@ class TracedProgram:
         return result
 
     def _remember(self, tracer: Any, interval: Interval) -> None:
-        """Note the interval for a result and for what was traced on the way to it."""
+        """Note the interval of a result and of what was traced on the way to it.
+
+        What only moves elements of an earlier result has that result's interval.
+        """
+        fresh: list[Any] = []
         waiting = [tracer]
         while waiting:
             current = waiting.pop()
-            node = getattr(current, "computation", None)
-            if node is None or node in self._bounds:
+            node = current.computation
+            if node in self._bounds or node.operation.name == "Constant":
                 continue
-            if getattr(node.operation, "name", "") == "Constant":
-                continue
-            self._bounds[node] = interval
+            fresh.append(current)
             waiting.extend(current.input_tracers)
+        for current in reversed(fresh):
+            sources = [self._bounds.get(t.computation) for t in current.input_tracers]
+            moves = current.computation.properties.get("name") in _MOVING_NODES
+            kept = moves and len(sources) == 1 and sources[0] is not None
+            self._bounds[current.computation] = sources[0] if kept else interval  # type: ignore[assignment]
+        self._bounds[tracer.computation] = interval
 
 
 Rule = Callable[[ConcreteDialect, Instruction, Sequence[Any]], Any]

@@ -63,8 +63,13 @@ def numpy_dtype(elem_type: int) -> np.dtype[Any] | None:
 
 
 def decode_attribute(attribute: onnx.AttributeProto, base_dir: Path | None = None) -> Any:
-    """Return an attribute's value: numbers, text, arrays, or graphs as their protobuf messages."""
+    """Return an attribute's value: numbers, text, arrays, or graphs as their protobuf messages.
+
+    ValueError if it cannot be read.
+    """
     kind = attribute.type
+    if kind == AttributeProto.UNDEFINED:
+        raise ValueError("it states no type")
     if kind == AttributeProto.TENSOR:
         return decode_tensor(attribute.t, base_dir)
     if kind == AttributeProto.TENSORS:

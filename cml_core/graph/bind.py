@@ -155,6 +155,8 @@ def bind(graph: Graph, registry: OpRegistry) -> BoundGraph:
             **schema_defaults(key),
             **node.attributes,
         }
+        if registered.plugin.schema.counts_outputs:
+            attributes["n_outputs"] = len(node.outputs)
         bound = BoundNode(node, key, registered, MappingProxyType(attributes))
         if all(name in constants for name in node.inputs if name) and is_deterministic(key):
             tensors = tuple(constants[name] if name else None for name in node.inputs)

@@ -78,6 +78,8 @@ class OpSchema:
         ONNX domain, `""` for `ai.onnx`.
     attribute_defaults : mapping
         Defaults of optional attributes, only for operators that `onnx.defs` does not know.
+    counts_outputs : bool
+        Whether the operator gets the number of its node's outputs as attribute `n_outputs`.
     """
 
     op_type: str = attrs.field(
@@ -89,6 +91,7 @@ class OpSchema:
     attribute_defaults: Mapping[str, Any] = attrs.field(
         factory=dict, converter=dict, kw_only=True, eq=False
     )
+    counts_outputs: bool = attrs.field(default=False, kw_only=True)
 
     @property
     def keys(self) -> tuple[OpKey, ...]:

@@ -171,8 +171,14 @@ def _winner(key: OpKey, entries: list[RegisteredOp]) -> RegisteredOp:
     overridden = {entry.plugin.overrides for entry in entries}
     left = [entry for entry in entries if entry.name not in overridden]
     if len(left) == 1:
-        return left[0]
-    first, second, *_ = left or entries
+        # Each overrides one other: the winner's chain takes in all of them, or there is a circle.
+        by_name = {entry.name: entry for entry in entries}
+        chain, target = 1, left[0].plugin.overrides
+        while target in by_name and chain <= len(entries):
+            chain, target = chain + 1, by_name[target].plugin.overrides
+        if chain == len(entries):
+            return left[0]
+    first, second, *_ = left if len(left) > 1 else entries
     raise DuplicateOperatorError(str(key), (first.name, second.name))
 
 

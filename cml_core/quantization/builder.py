@@ -90,15 +90,17 @@ class ProgramBuilder:
         Share of the calibrated range that is added on both sides.
     node : str
         The node to which instructions are put down.
+    lookups : dict
+        Tensors that were looked up already, with the results; keeps their ids from being reused.
     """
 
     count: int
     proven: bool = False
     margin: float = 0.0
     node: str = ""
+    lookups: dict[Any, Any] = attrs.field(factory=dict, init=False)
     _instructions: list[Instruction] = attrs.field(factory=list, init=False)
-    _lookups: dict[bytes, Register] = attrs.field(factory=dict, init=False)
-    _others: weakref.WeakValueDictionary[bytes, Register] = attrs.field(
+    _known: weakref.WeakValueDictionary[bytes, Register] = attrs.field(
         factory=weakref.WeakValueDictionary, init=False
     )
 
@@ -142,7 +144,7 @@ class ProgramBuilder:
         """
         attributes, constants = attributes or {}, constants or {}
         key = _fingerprint(opcode, inputs, attributes, constants, shape)
-        known = self._lookups.get(key) or self._others.get(key)
+        known = self._known.get(key)
         if known is not None:
             return known
         unknown = Interval(0, 0)
@@ -161,10 +163,7 @@ class ProgramBuilder:
         kept = opcode in _MOVES or (opcode is Opcode.ADD and len(inputs) == 1)
         if packed or (kept and any(r.packed for r in inputs)):
             register = attrs.evolve(register, packed=True)
-        if opcode is Opcode.LOOKUP:
-            self._lookups[key] = register
-        else:
-            self._others[key] = register
+        self._known[key] = register
         return register
 
     def program(self, outputs: Sequence[Register]) -> Program:

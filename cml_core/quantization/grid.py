@@ -231,8 +231,15 @@ def lookup(ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid) -> Encrypt
     The tables are exact over the whole interval of the integers that enter them; real values
     outside the grid take its nearest end.
     """
-    with ctx.builder.on_behalf_of(tensor.node):
-        return _lookup(ctx, tensor, grid)
+    grids = tuple(array.tobytes() for array in (grid.scale, grid.offset))
+    key = (tensor.register.position, id(tensor.decode), id(tensor.channel), grids, grid.levels)
+    known = ctx.builder.lookups.get(key)
+    if known is None:
+        with ctx.builder.on_behalf_of(tensor.node):
+            known = tensor, _lookup(ctx, tensor, grid)
+        ctx.builder.lookups[key] = known
+    result: EncryptedTensor = known[1]
+    return result
 
 
 def _lookup(ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid) -> EncryptedTensor:

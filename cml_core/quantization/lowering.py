@@ -21,6 +21,7 @@ from cml_core.numpy_module import NumpyModule
 from cml_core.ops.schema import OpKind
 from cml_core.plugins.registry import OpRegistry
 from cml_core.program.instructions import Interval, Program
+from cml_core.quantization.batching import output_batch_axes
 from cml_core.quantization.builder import ProgramBuilder, Register
 from cml_core.quantization.client import ClientSide, InputCode, OutputCode
 from cml_core.quantization.config import QuantConfig
@@ -76,6 +77,7 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
     missing = find_unquantized(graph, split)
     if missing:
         raise UnsupportedNodesError(graph.graph.source, missing, stage="quantized")
+    batch_axes = output_batch_axes(module, stats.samples)
     builder = ProgramBuilder(
         count_samples(stats.samples), proven=config.ranges == "proven", margin=config.margin
     )
@@ -117,7 +119,7 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
     if split.tail:
         tail = _bind_tail(extract_tail(graph, split.tail, encrypted, clear), split)
     kept = {n: clear[n] for n in clear if n in {spec.name for spec in graph.outputs}}
-    layout = SampleLayout(graph.inputs, graph.outputs)
+    layout = SampleLayout(graph.inputs, graph.outputs, batch_axes)
     client = ClientSide(layout, tuple(codes), tuple(outputs), tail, kept)
     return Lowered(builder.program(registers), client)
 

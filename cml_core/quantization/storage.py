@@ -46,6 +46,7 @@ def client_to_parts(client: ClientSide) -> dict[str, bytes]:
     document = {
         "model_inputs": [_spec(spec) for spec in client.layout.inputs],
         "model_outputs": [_spec(spec) for spec in client.layout.outputs],
+        "batch_axes": dict(client.layout.batch_axes),
         "inputs": [
             {
                 "name": code.name,
@@ -75,6 +76,7 @@ def client_from_parts(parts: Mapping[str, bytes], registry: OpRegistry | None) -
     layout = SampleLayout(
         tuple(map(_read_spec, document["model_inputs"])),
         tuple(map(_read_spec, document["model_outputs"])),
+        dict(document["batch_axes"]),
     )
     inputs = tuple(
         InputCode(r["name"], tuple(r["shape"]), r["scale"], r["offset"], r["levels"])

@@ -25,7 +25,10 @@ def input_name(place: int) -> str:
 
 def example_opset(plugin: OpPlugin, example: OpExample) -> int:
     """Opset version that an example is for."""
-    newest = max(plugin.schema.since_versions)
+    known = list(plugin.schema.since_versions)
+    if not plugin.schema.domain:
+        known = [v for v in known if v <= onnx.defs.onnx_opset_version()]
+    newest = max(known)
     oldest = 1 if plugin.schema.domain else OLDEST_OPSET
     return example.opset or max(oldest, newest)
 

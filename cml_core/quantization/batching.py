@@ -1,0 +1,85 @@
+"""Where a model's outputs have their batch axis, found by running it on one sample and on two.
+
+A circuit computes one sample. That is the model only if the samples of a batch do not meet, so a
+model that mixes them (a sum over the batch, say) is refused here and not silently wrong later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from cml_core.errors import QuantizationError
+from cml_core.numpy_module import NumpyModule
+from cml_core.samples import SampleLayout, count_samples
+
+__all__ = ["output_batch_axes"]
+
+
+def output_batch_axes(
+    module: NumpyModule, samples: Mapping[str, np.ndarray]
+) -> dict[str, int | None]:
+    """Return the batch axis of each output; None where an output is the same for every batch.
+
+    Parameters
+    ----------
+    module : NumpyModule
+        The float model.
+    samples : mapping of str to array
+        Samples `(N, *S)` for each input; two of them are used.
+
+    Raises
+    ------
+    QuantizationError
+        An output depends on several samples at once.
+    """
+    layout = SampleLayout(module.inputs, module.outputs)
+    if not layout.batched:
+        return {}
+    both = (0, min(1, count_samples(samples) - 1))
+    alone = [module.run(_batch(layout, samples, (place,))) for place in both]
+    pair = module.run(_batch(layout, samples, both))
+    return {
+        name: _axis(module, name, [result[name] for result in alone], together)
+        for name, together in pair.items()
+    }
+
+
+def _batch(
+    layout: SampleLayout, samples: Mapping[str, np.ndarray], places: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    counted = {s.name for s in layout.inputs if s.has_batch_axis or s.shape is None}
+    return {
+        name: array[list(places), 0] if name in counted and array.ndim > 1 else array[places[0]]
+        for name, array in samples.items()
+    }
+
+
+def _axis(
+    module: NumpyModule, name: str, alone: list[np.ndarray], together: np.ndarray
+) -> int | None:
+    first, second = (np.asarray(array) for array in alone)
+    together = np.asarray(together)
+    if together.shape == first.shape == second.shape and _close(together, first):
+        if _close(first, second):
+            return None
+    elif first.shape == second.shape and together.ndim == first.ndim:
+        for axis in range(together.ndim):
+            joined = np.concatenate([first, second], axis=axis)
+            if joined.shape == together.shape and _close(together, joined):
+                return axis
+    maker = next((n for n in module.graph.nodes if name in n.node.outputs), None)
+    raise QuantizationError(
+        maker.name if maker else name,
+        maker.key.op_type if maker else "input",
+        f"output {name!r} is not one result for each sample of a batch",
+        "Fix the model's batch size: then a whole batch is one sample.",
+    )
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    if a.dtype.kind not in "fc":
+        return bool(np.array_equal(a, b))
+    size = float(np.max(np.abs(np.nan_to_num(b)), initial=0.0))
+    return bool(np.allclose(a, b, rtol=1e-3, atol=1e-4 * size, equal_nan=True))

@@ -1,0 +1,30 @@
+"""Asin: the arcsine in radians; NaN outside [-1, 1]."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cml_core.plugin_api import (
+    ElementwiseQuantizedOp,
+    OpExample,
+    OpKind,
+    OpPlugin,
+    OpSchema,
+    hookimpl,
+)
+
+
+def asin(x):
+    return (np.arcsin(x),)
+
+
+@hookimpl
+def cml_op():
+    return OpPlugin(
+        schema=OpSchema("Asin", since_versions=(7, 22), kind=OpKind.ELEMENTWISE),
+        numpy_op=asin,
+        quantized_op=ElementwiseQuantizedOp(asin),
+        examples=(
+            OpExample((np.array([[-0.9, -0.5, 0.0, 0.75]], dtype=np.float32),), tolerance=0.05),
+        ),
+    )

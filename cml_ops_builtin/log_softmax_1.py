@@ -1,0 +1,29 @@
+"""LogSoftmax of the input seen as a matrix: x - log(sum(exp(x))).
+
+Earlier revisions: all axes from `axis` on are one. Computed by the client after decryption.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cml_core.plugin_api import OpExample, OpPlugin, OpSchema, hookimpl
+from cml_ops_builtin._shared.flattening import on_matrix
+from cml_ops_builtin._shared.softmaxes import log_softmax_along
+
+log_softmax_1 = on_matrix(log_softmax_along)
+
+
+@hookimpl
+def cml_op():
+    odds = np.array([[[1, 2], [3, 4], [5, 1]]], dtype=np.float32)
+    return OpPlugin(
+        schema=OpSchema("LogSoftmax", since_versions=(1, 11)),
+        numpy_op=log_softmax_1,
+        tail=True,
+        examples=(
+            OpExample((np.log(odds),), outputs=(np.log(odds / 16),), name="all axes but the first"),
+            OpExample((np.log(odds),), {"axis": -1}, name="last axis"),
+        ),
+        restrictions="only as the client's tail, after the last encrypted operation",
+    )

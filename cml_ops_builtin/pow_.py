@@ -1,0 +1,63 @@
+"""Pow: x to the power of y, with broadcasting; the result has the type of x.
+
+With both encrypted, they are packed into one lookup, as wide as both together.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cml_core.plugin_api import (
+    ElementwiseQuantizedOp,
+    OpExample,
+    OpKind,
+    OpPlugin,
+    OpSchema,
+    hookimpl,
+)
+from cml_ops_builtin._shared.precision import widened
+
+
+def pow_(x, y):
+    if x.dtype.kind in "iu" and y.dtype.kind in "iu":
+        return (_integer_power(x, y),)
+    return (np.power(widened(x), widened(y)).astype(x.dtype, copy=False),)
+
+
+def _integer_power(x, y):
+    """Compute integer powers without going through floats; 1 / x^-y is cut to an integer."""
+    y = y.astype(np.int64, copy=False)
+    power = np.power(x, np.maximum(y, 0)).astype(x.dtype, copy=False)
+    if not (y < 0).any():
+        return power
+    return np.where(y < 0, np.power(x.astype(np.float64), y).astype(x.dtype), power)
+
+
+@hookimpl
+def cml_op():
+    x = np.array([[0.5, 1.0, 1.5, 2.0]], dtype=np.float32)
+    exponents = np.array([0.5, 2.0, 3.0, -1.0], dtype=np.float32)
+    return OpPlugin(
+        schema=OpSchema("Pow", since_versions=(7, 12, 13, 15), kind=OpKind.ELEMENTWISE),
+        numpy_op=pow_,
+        quantized_op=ElementwiseQuantizedOp(pow_),
+        examples=(
+            OpExample((x, exponents), tolerance=0.01, name="clear exponents"),
+            OpExample((x, np.array(2)), tolerance=0.01, name="square"),
+            OpExample(
+                (np.array(2.0, dtype=np.float32), x),
+                encrypted=(1,),
+                tolerance=0.01,
+                name="clear base",
+            ),
+            # Four values each, which two bits hold exactly: wide packed lookups take minutes.
+            OpExample(
+                (x, np.array([[0.0, 1.0, 2.0, 3.0]], dtype=np.float32)),
+                encrypted=(0, 1),
+                tolerance=0.01,
+                n_bits=2,
+                name="both encrypted",
+            ),
+            OpExample((np.array([[-3, -1, 0, 2]]), np.array(3)), tolerance=0.01, name="integers"),
+        ),
+    )

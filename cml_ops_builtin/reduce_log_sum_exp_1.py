@@ -1,0 +1,31 @@
+"""ReduceLogSumExp: the logarithm of the sum of exponentials along axes given as an attribute.
+
+Under encryption each element costs one lookup; the sum costs none, and the logarithm lives in the
+decode.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cml_core.plugin_api import OpPlugin, OpSchema, hookimpl
+from cml_ops_builtin._shared.reduce import (
+    QuantizedWithAttribute,
+    WithAttribute,
+    examples_with_attribute,
+)
+from cml_ops_builtin._shared.reductions import encrypted_log_exponential_sums, log_exponential_sums
+
+reduce_log_sum_exp_1 = WithAttribute(log_exponential_sums)
+
+
+@hookimpl
+def cml_op():
+    x = np.array([[[-1.5, 2.0], [0.5, -3.0], [1.0, 2.5]]], dtype=np.float32)
+    return OpPlugin(
+        schema=OpSchema("ReduceLogSumExp", since_versions=(1, 11, 13)),
+        numpy_op=reduce_log_sum_exp_1,
+        quantized_op=QuantizedWithAttribute(encrypted_log_exponential_sums),
+        examples=examples_with_attribute(x),
+        tail=True,
+    )

@@ -1,0 +1,42 @@
+"""Split before opset 13: parts of a tensor, their lengths given by an attribute."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cml_core.plugin_api import (
+    MovementQuantizedOp,
+    OpExample,
+    OpKind,
+    OpPlugin,
+    OpSchema,
+    hookimpl,
+)
+from cml_ops_builtin._shared.splitting import equal_parts, parts
+
+
+def split_2(x, *, split, axis, n_outputs):
+    if split is not None:
+        return parts(x, split, axis)
+    return equal_parts(x, n_outputs, axis)
+
+
+@hookimpl
+def cml_op():
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    return OpPlugin(
+        schema=OpSchema("Split", since_versions=(2, 11), kind=OpKind.MOVEMENT, counts_outputs=True),
+        numpy_op=split_2,
+        quantized_op=MovementQuantizedOp(split_2),
+        examples=(
+            OpExample((x,), {"axis": 1}, (x[:, :2], x[:, 2:]), n_outputs=2, name="equal parts"),
+            OpExample((x,), {"split": (1, 1)}, (x[:1], x[1:]), n_outputs=2, opset=7),
+            OpExample(
+                (x,),
+                {"split": (1, 0, 3), "axis": -1},
+                (x[:, :1], x[:, 1:1], x[:, 1:]),
+                n_outputs=3,
+                name="an empty part, negative axis",
+            ),
+        ),
+    )
