@@ -54,9 +54,9 @@ class QuantizedConv:
     """Conv with clear filters and bias."""
 
     def __call__(self, ctx: LoweringContext, x, w, b=None, *, group, **attributes):
-        for name, tensor in (("filters W", w), ("bias B", b)):
+        for name, tensor in (("W", w), ("B", b)):
             if isinstance(tensor, EncryptedTensor):
-                ctx.refuse(f"its {name} are encrypted", "They must be constants of the model.")
+                ctx.refuse(f"its input {name} is encrypted", "It must be a constant of the model.")
         windows = _windows(x.shape, w.shape, group=group, **attributes)
         y = conv_encrypted(
             ctx,

@@ -95,8 +95,8 @@ def conv_transpose(x, w, b=None, *, group, **attributes):
     layout = _layout(x.shape, w.shape, group=group, **attributes)
     count, channels, *size = x.shape
     maps, kernel = w.shape[1], w.shape[2:]
-    columns = x.reshape(count, group, channels // group, -1)
-    filters = w.reshape(group, channels // group, -1).swapaxes(1, 2)
+    columns = x.reshape(count, group, channels // group, math.prod(size))
+    filters = w.reshape(group, channels // group, maps * math.prod(kernel)).swapaxes(1, 2)
     # (N, group, maps * kernel, input): what each input element adds, and where.
     shares = np.matmul(filters, columns).reshape(count, group * maps, *kernel, *size)
     whole = np.zeros((count, group * maps, *layout.whole), dtype=shares.dtype)
@@ -114,9 +114,9 @@ class QuantizedConvTranspose:
     """ConvTranspose with clear filters and bias."""
 
     def __call__(self, ctx: LoweringContext, x, w, b=None, *, group, **attributes):
-        for name, tensor in (("filters W", w), ("bias B", b)):
+        for name, tensor in (("W", w), ("B", b)):
             if isinstance(tensor, EncryptedTensor):
-                ctx.refuse(f"its {name} are encrypted", "They must be constants of the model.")
+                ctx.refuse(f"its input {name} is encrypted", "It must be a constant of the model.")
         layout = _layout(x.shape, w.shape, group=group, **attributes)
         rank = len(layout.output)
         # (C, M / group, *kernel) becomes (M, C / group, *kernel), as Conv has it.

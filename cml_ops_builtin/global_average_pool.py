@@ -5,8 +5,6 @@ Under encryption it is a sum, which costs no lookup; the division lives in the d
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from cml_core.plugin_api import (
@@ -15,25 +13,20 @@ from cml_core.plugin_api import (
     OpKind,
     OpPlugin,
     OpSchema,
-    elementwise,
     hookimpl,
-    sum_,
 )
+from cml_ops_builtin._shared.reductions import encrypted_means, means
 
 
 def global_average_pool(x):
-    axes = tuple(range(2, x.ndim))
-    wide = np.result_type(x.dtype, np.float32)
-    return (np.mean(x, axis=axes, keepdims=True, dtype=wide).astype(x.dtype, copy=False),)
+    return (means(x, tuple(range(2, x.ndim)), keepdims=True),)
 
 
 class QuantizedGlobalAveragePool:
     """GlobalAveragePool as a sum and a division."""
 
     def __call__(self, ctx: LoweringContext, x):
-        total = sum_(ctx, x, tuple(range(2, x.ndim)), keepdims=True)
-        count = np.asarray(math.prod(x.shape[2:]), dtype=x.dtype)
-        return (elementwise(ctx, np.divide, total, count),)
+        return (encrypted_means(ctx, x, tuple(range(2, x.ndim)), keepdims=True),)
 
 
 @hookimpl

@@ -6,13 +6,14 @@ import numpy as np
 
 from cml_core.plugin_api import OpExample, OpPlugin, OpSchema, hookimpl
 from cml_ops_builtin._shared.reduce import which_axes
+from cml_ops_builtin._shared.reductions import means
 
 
 def mean_variance_normalization(x, *, axes):
     axes = which_axes(x.ndim, axes)
     wide = x.astype(np.result_type(x.dtype, np.float32), copy=False)
-    centred = wide - wide.mean(axis=axes, keepdims=True)
-    deviation = np.sqrt(np.square(centred).mean(axis=axes, keepdims=True))
+    centred = wide - means(wide, axes, keepdims=True)
+    deviation = np.sqrt(means(np.square(centred), axes, keepdims=True))
     # The specification adds this much to the deviation, so that nothing is divided by zero.
     y = centred / (deviation + np.asarray(1e-9, dtype=wide.dtype))
     return (y.astype(x.dtype, copy=False),)

@@ -6,13 +6,15 @@ import numpy as np
 
 from cml_core.plugin_api import AttributeValueError, OpExample, OpPlugin, OpSchema, hookimpl
 from cml_ops_builtin._shared.normalizing import stashed
+from cml_ops_builtin._shared.reductions import means
 
 
 def rms_normalization(x, scale, *, axis, epsilon, stash_type):
     if not -x.ndim <= axis < x.ndim:
         raise AttributeValueError("axis", axis, f"an axis of a tensor of rank {x.ndim}")
     wide = stashed(x, stash_type)
-    square = np.square(wide).mean(axis=tuple(range(axis % x.ndim, x.ndim)), keepdims=True)
+    axes = tuple(range(axis % x.ndim, x.ndim))
+    square = means(np.square(wide), axes, keepdims=True)
     normalized = wide / np.sqrt(square + np.asarray(epsilon, dtype=wide.dtype))
     return ((normalized.astype(x.dtype, copy=False) * scale).astype(scale.dtype, copy=False),)
 

@@ -26,7 +26,7 @@ def inspect(
     from cml_core.storage import read_archive
 
     parts = read_archive(model)
-    report = _report(QuantizedModule.from_parts(parts, model), stored_report(parts))
+    report = _report(QuantizedModule.from_parts(parts, model), stored_report(parts, model))
     if as_json:
         show_json({"model": str(model), **report})
     else:

@@ -235,11 +235,16 @@ def stored_options(parts: Mapping[str, bytes], path: str | os.PathLike[str]) -> 
         raise DamagedFileError(Path(path), "has unreadable compiler options") from error
 
 
-def stored_report(parts: Mapping[str, bytes]) -> dict[str, Any] | None:
+def stored_report(
+    parts: Mapping[str, bytes], path: str | os.PathLike[str]
+) -> dict[str, Any] | None:
     """The report in a `.cml` file as plain data; None if it holds no compiled circuit."""
     if _FILE not in parts:
         return None
-    report: dict[str, Any] = json.loads(parts[_FILE])["report"]
+    try:
+        report: dict[str, Any] = dict(json.loads(parts[_FILE])["report"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(Path(path), "has an unreadable report") from error
     return report
 
 

@@ -310,7 +310,6 @@ def _outer_names(graph: onnx.GraphProto) -> set[str]:
     used |= {value.name for value in graph.output}
     made = {name for node in graph.node for name in node.output}
     made |= {value.name for value in graph.input} | {t.name for t in graph.initializer}
-    made |= {sparse.values.name for sparse in graph.sparse_initializer}
     return used - made - {""}
 
 

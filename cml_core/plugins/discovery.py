@@ -1,7 +1,8 @@
 """Finding plugins and loading each one on its own, so that a broken one breaks nothing else.
 
 An entry point in one of the groups below names a module (one plugin) or a package, whose public
-modules (and public sub-packages) each become a plugin of their own.
+modules (and public sub-packages) each become a plugin of their own; so does the package itself if
+it defines the hook.
 """
 
 from __future__ import annotations
@@ -157,18 +158,15 @@ def _load_entry_point(
             yield LoadedPlugin(name, **origin, status="blocked")
             return
         inner: list[str] = []
-        provides = None
         try:
             module = importlib.import_module(name)
-            if hasattr(module, "__path__"):
-                inner = _public_modules(module)
-            else:
+            is_package = hasattr(module, "__path__")
+            inner = _public_modules(module) if is_package else []
+            if not is_package or _defines_hook(module, group.hook):
                 provides = _register(manager, group, name, module)
+                yield LoadedPlugin(name, **origin, provides=provides)
         except (Exception, SystemExit) as error:
             yield LoadedPlugin(name, **origin, status="failed", error=_one_line(error))
-            return
-        if provides is not None:
-            yield LoadedPlugin(name, **origin, provides=provides)
         for one in inner:
             yield from load(one)
 
@@ -186,6 +184,11 @@ def _public_modules(package: ModuleType) -> list[str]:
     found = pkgutil.iter_modules(package.__path__, package.__name__ + ".")
     names = (info.name for info in found)
     return sorted(name for name in names if not name.rpartition(".")[2].startswith("_"))
+
+
+def _defines_hook(package: ModuleType, hook: str) -> bool:
+    """Whether a package has the hook itself, not only imported from one of its modules."""
+    return getattr(vars(package).get(hook), "__module__", None) == package.__name__
 
 
 def _is_blocked(name: str, distribution: str, blocked: frozenset[str]) -> bool:

@@ -63,8 +63,15 @@ def multiply(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
 def of_difference(
     ctx: LoweringContext, function: Callable[[Any], Any], a: Any, b: Any
 ) -> EncryptedTensor:
-    """Apply an elementwise function to `a - b`: comparisons, absolute distances and the like."""
-    return elementwise(ctx, function, subtract(ctx, a, b))
+    """Apply an elementwise function to `a - b`: comparisons, absolute distances and the like.
+
+    The difference is taken in float64, whatever the operands' dtype.
+    """
+
+    def difference(x: Any, y: Any) -> Any:
+        return np.subtract(x, y, dtype=np.float64)
+
+    return elementwise(ctx, function, elementwise(ctx, difference, a, b, combine=_subtract))
 
 
 def maximum(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
@@ -93,11 +100,26 @@ def _difference(ctx: LoweringContext, both: _Common, dtype: Any) -> EncryptedTen
 
 
 def _maximum(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> EncryptedTensor:
+    # Nothing below the higher of the two lowest values is ever the maximum.
+    floor = max(ctx.value_range(t)[0] for t in (a, b))
+    a, b = (_bounded(ctx, t, floor, np.inf) for t in (a, b))
     return _pick(ctx, a, b, lambda d: np.maximum(d, 0))
 
 
 def _minimum(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> EncryptedTensor:
+    ceiling = min(ctx.value_range(t)[1] for t in (a, b))
+    a, b = (_bounded(ctx, t, -np.inf, ceiling) for t in (a, b))
     return _pick(ctx, a, b, lambda d: np.minimum(d, 0))
+
+
+def _bounded(
+    ctx: LoweringContext, tensor: EncryptedTensor, low: float, high: float
+) -> EncryptedTensor:
+    """Clip a tensor that will be looked up anyway, so that its grid need not reach as far."""
+    known = ctx.value_range(tensor)
+    if (known[0] >= low and known[1] <= high) or affine_parameters(tensor) is not None:
+        return tensor
+    return elementwise(ctx, lambda v: np.clip(v, low, high), tensor)
 
 
 def _pick(
@@ -151,8 +173,11 @@ def _common(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> _Co
         own[0] is not None and a.register.interval.width > b.register.interval.width
     )
     if keep_left:
-        return _requantize_second(ctx, left, b, bits)
-    return _swapped(_requantize_second(ctx, right, a, bits))
+        common = _requantize_second(ctx, left, b, bits)
+    else:
+        common = _requantize_second(ctx, right, a, bits)
+        common = None if common is None else _swapped(common)
+    return common or _requantize_both(ctx, a, b, bits)
 
 
 def _view(tensor: EncryptedTensor) -> AffineView | None:
@@ -218,25 +243,31 @@ def _times(ctx: LoweringContext, register: Register, factor: np.ndarray) -> Regi
 
 def _requantize_second(
     ctx: LoweringContext, fixed: AffineView, other: EncryptedTensor, bits: int
-) -> _Common:
-    """Look the other operand up on a grid whose step is a multiple, or a part, of the first's."""
+) -> _Common | None:
+    """Look the other operand up on a grid whose step is a multiple, or a part, of the first's.
+
+    None if the sum would be wider than a lookup is worth.
+    """
     low, high = ctx.value_range(other)
+    span = max(high - low, 1e-30)
     size = np.abs(fixed.scale)
-    size = np.where(size > 0, size, max(high - low, 1e-30) / (2**bits - 1))
-    wanted = max((high - low) / (2**bits - 1), 1e-30)
-    multiple = np.maximum(1, np.rint(wanted / size))
-    total = (float(np.max(_span(fixed), initial=0.0)) + high - low) / (2**bits - 1)
-    divisor = np.where(size > total, np.ceil(size / max(total, 1e-30)), 1.0)
+    smallest = np.where(size > 0, size, np.inf).min(initial=np.inf)
+    size = np.where(size > 0, size, smallest if np.isfinite(smallest) else span / (2**bits - 1))
+    multiple = np.maximum(1, np.rint(span / (2**bits - 1) / size))
+    total = (float(np.max(_span(fixed), initial=0.0)) + span) / (2**bits - 1)
+    divisor = np.where(size > total, np.ceil(size / total), 1.0)
     scale = np.where(multiple > 1, size, size / divisor)
     step = scale * multiple
-    levels = int(np.ceil((high - low) / step.min())) + 1 if step.size else 1
-    start = step * np.rint(low / step)
-    view = _view(lookup(ctx, other, Grid(step, start, levels)))
-    assert view is not None  # a lookup's own result is on its grid
-    left = _times(ctx, fixed.register, np.rint(fixed.scale / scale))
-    right = _times(ctx, view.register, np.rint(np.where(view.scale != 0, step, scale) / scale))
-    offset = np.broadcast_to(start, other.shape)
-    return _Common(left, right, scale, fixed.offset, offset)
+    levels = int(np.ceil(span / step.min(initial=span))) + 1
+    factor = np.rint(fixed.scale / scale)
+    reach = np.abs(factor) * _reach(fixed.register) + multiple * levels
+    if bit_width(0, int(reach.max(initial=0))) > _WIDEST:
+        return None
+    start = np.broadcast_to(step * np.rint(low / step), other.shape)
+    register = lookup(ctx, other, Grid(step, start, levels)).register
+    left = _times(ctx, fixed.register, factor)
+    right = _times(ctx, register, multiple)
+    return _Common(left, right, np.broadcast_to(scale, other.shape), fixed.offset, start)
 
 
 def _requantize_both(
@@ -254,6 +285,16 @@ def _requantize_both(
         offsets.append(np.full(tensor.shape, start))
     left, right = registers
     return _Common(left, right, np.full(a.shape, step), *offsets)
+
+
+def _varying(ctx: LoweringContext, view: AffineView) -> AffineView:
+    """Give elements that are constant (of scale zero) a scale: integer 0, offset one step."""
+    constant = view.scale == 0
+    if not constant.any():
+        return view
+    register = _times(ctx, view.register, np.where(constant, 0, 1))
+    size = np.where(view.offset != 0, np.abs(view.offset), 1.0)
+    return AffineView(register, np.where(constant, size, view.scale), view.offset)
 
 
 def _multiply(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> EncryptedTensor:
@@ -277,8 +318,8 @@ def _multiply(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> E
             affine(ctx, lookup(ctx, t, choose_grid(ctx, t, limit))) if w > limit + 1 else v
             for t, v, w in zip((a, b), views, widths, strict=True)
         ]
-    x, y = views
-    x_zero, y_zero = (-v.offset / np.where(v.scale != 0, v.scale, 1.0) for v in (x, y))
+    x, y = (_varying(ctx, view) for view in views)
+    x_zero, y_zero = (-view.offset / view.scale for view in (x, y))
     plus = ctx.builder.emit(Opcode.ADD, [x.register, y.register])
     minus = ctx.builder.emit(Opcode.SUBTRACT, [x.register, y.register])
     squares = []

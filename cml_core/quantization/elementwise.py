@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from cml_core.program.instructions import Interval, Opcode
+from cml_core.program.cost import lookup_complexity
+from cml_core.program.instructions import Interval, Opcode, bit_width
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import Decode, EncryptedTensor, group_rows
-from cml_core.quantization.grid import requantize
+from cml_core.quantization.grid import choose_grid, requantize
 from cml_core.quantization.movement import broadcast_to
 
 __all__ = ["elementwise", "pack"]
@@ -120,11 +121,7 @@ def pack(ctx: LoweringContext, tensors: Sequence[Any]) -> list[Any]:
     list
         The tensors, all encrypted ones now on one register.
     """
-    limit = ctx.bits.activation_bits or 4
-    narrow = [
-        requantize(ctx, t) if isinstance(t, EncryptedTensor) and _levels(t) > 2**limit else t
-        for t in tensors
-    ]
+    narrow = _narrowed(ctx, tensors)
     parts = {t.register.position: t for t in narrow if isinstance(t, EncryptedTensor)}
     base, packed, place = 1, None, {}
     for position, tensor in parts.items():
@@ -163,6 +160,25 @@ def pack(ctx: LoweringContext, tensors: Sequence[Any]) -> list[Any]:
         return EncryptedTensor(packed, tensor.channel, decode, tensor.dtype)
 
     return [unpacked(t) if isinstance(t, EncryptedTensor) else t for t in narrow]
+
+
+def _narrowed(ctx: LoweringContext, tensors: Sequence[Any]) -> list[Any]:
+    """Requantize operands that are too wide to pack, or of so few values that it pays."""
+    limit = ctx.bits.activation_bits or 4
+    encrypted = {id(t): t for t in tensors if isinstance(t, EncryptedTensor)}
+    widths = {key: bit_width(0, _levels(t) - 1) for key, t in encrypted.items()}
+    shared = len({t.register.position for t in encrypted.values()}) < len(encrypted)
+    for key, tensor in encrypted.items():
+        total = sum(min(width, limit) for width in widths.values())
+        if widths[key] > limit:
+            encrypted[key] = requantize(ctx, tensor)
+        elif not shared:
+            few = bit_width(0, choose_grid(ctx, tensor, limit).levels - 1)
+            saved = lookup_complexity(total) - lookup_complexity(total - widths[key] + few)
+            if few < widths[key] and saved > lookup_complexity(widths[key]):
+                encrypted[key] = requantize(ctx, tensor)
+                widths[key] = few
+    return [encrypted.get(id(t), t) if isinstance(t, EncryptedTensor) else t for t in tensors]
 
 
 def _levels(tensor: EncryptedTensor) -> int:

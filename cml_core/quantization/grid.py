@@ -168,7 +168,8 @@ def _is_uniform(scale: np.ndarray, varying: tuple[int, ...] | None) -> bool:
         return True
     free = {axis % scale.ndim for axis in varying}
     fixed = tuple(axis for axis in range(scale.ndim) if axis not in free)
-    return bool((scale.max(axis=fixed) == scale.min(axis=fixed)).all())
+    low, high = scale.min(axis=fixed), scale.max(axis=fixed)
+    return bool((high - low <= _STRAIGHT * np.maximum(np.abs(low), np.abs(high))).all())
 
 
 def choose_grid(ctx: LoweringContext, tensor: EncryptedTensor, bits: int) -> Grid:
@@ -276,6 +277,31 @@ def _lookup(ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid) -> Encryp
     return result.named(tensor.name, tensor.node)
 
 
+def _filled(ctx: LoweringContext, tensor: EncryptedTensor) -> EncryptedTensor:
+    """Multiply each channel by the clear integer that makes it as wide as the widest one.
+
+    Rounding takes the same number of low bits from all channels; a channel that uses few
+    integers would lose most of what it says.
+    """
+    low, high = _occupied(ctx, tensor)
+    span = high - low
+    widest = int(span.max(initial=0))
+    keep = ctx.bits.rounding_bits
+    if tensor.register.packed or not keep or bit_width(0, widest) <= keep:
+        return tensor
+    factor = np.where(span > 0, widest // np.maximum(span, 1), 1)
+    if (factor == 1).all():
+        return tensor
+    register = ctx.builder.emit(
+        Opcode.MULTIPLY, [tensor.register], constants={"operand": factor[tensor.channel]}
+    )
+    decode = tensor.decode
+    filled = type(decode)(
+        decode.channels, lambda q, c: decode(np.rint(q / factor[c]).astype(np.int64), c)
+    )
+    return attrs.evolve(tensor, register=register, decode=filled)
+
+
 def _settle(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[EncryptedTensor, int]:
     """Prepare a register for a lookup; return the tensor and how many low bits are rounded away.
 
@@ -283,6 +309,7 @@ def _settle(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[EncryptedTen
     widest one decides the width. What room is left in that width is divided between both sides.
     Then low bits are rounded away if the result is wider than the node's `rounding_bits`.
     """
+    tensor = _filled(ctx, tensor)
     register = tensor.register
     low, high = _occupied(ctx, tensor)
     span = int((high - low).max(initial=0))

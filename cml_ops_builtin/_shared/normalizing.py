@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from cml_core.plugin_api import AttributeValueError
+from cml_ops_builtin._shared.reductions import means
 
 __all__ = ["group_normalized", "per_channel", "standardized", "stashed"]
 
@@ -23,9 +26,9 @@ def stashed(x, stash_type):
 
 def standardized(x, axes, epsilon):
     """Return `(x - mean) / sqrt(variance + epsilon)`, the mean and the inverse deviation."""
-    mean = x.mean(axis=axes, keepdims=True)
+    mean = means(x, axes, keepdims=True)
     centred = x - mean
-    variance = np.square(centred).mean(axis=axes, keepdims=True)
+    variance = means(np.square(centred), axes, keepdims=True)
     inverse = 1 / np.sqrt(variance + np.asarray(epsilon, dtype=x.dtype))
     return centred * inverse, mean, inverse
 
@@ -39,5 +42,6 @@ def group_normalized(x, num_groups, epsilon, stash_type):
     """Normalize every group of channels of every instance."""
     if num_groups < 1 or x.shape[1] % num_groups:
         raise AttributeValueError("num_groups", num_groups, f"a divisor of {x.shape[1]} channels")
-    groups = stashed(x, stash_type).reshape(x.shape[0], num_groups, -1)
+    size = math.prod(x.shape[1:]) // num_groups
+    groups = stashed(x, stash_type).reshape(x.shape[0], num_groups, size)
     return standardized(groups, (2,), epsilon)[0].reshape(x.shape).astype(x.dtype, copy=False)

@@ -93,7 +93,7 @@ def spatial_attribute(name, value, rank, *, default=1, least=1, length=None):
         return (default,) * length
     value = tuple(int(v) for v in value)
     if len(value) != length or any(v < least for v in value):
-        raise AttributeValueError(name, value, f"{length} numbers, each at least {least}")
+        raise AttributeValueError(name, value, f"{length} values, each at least {least}")
     return value
 
 

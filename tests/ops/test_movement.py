@@ -154,8 +154,9 @@ def gather_nd(draw, net, x, shape):
 def pad(draw, net, x, shape):
     modes = ["constant", "reflect", "edge"]
     mode = draw(st.sampled_from(modes))
-    least = -1 if mode == "constant" else 0
-    pads = [draw(st.integers(least, 2)) for _ in range(2 * len(shape))]
+    # A negative pad crops; both ends of an axis together must leave something.
+    least = [-1 if mode == "constant" and size > 2 else 0 for size in shape]
+    pads = [draw(st.integers(low, 2)) for low in least * 2]
     value = draw(st.sampled_from([0.0, -1.5, 300.0]))
     if net.opset < 11:
         return net.add("Pad", x, pads=pads, mode=mode, value=value)

@@ -1,0 +1,153 @@
+import json
+
+import onnx
+import pytest
+
+from tests.networks import mlp
+
+
+def test_a_model_that_can_be_quantized(cli, net_path):
+    lines = cli("check", net_path).out.splitlines()
+    assert lines[:3] == [
+        f"{net_path}: 3 nodes",
+        "float: yes",
+        "quantized: yes, 3 nodes on encrypted data, 0 by the client after decryption",
+    ]
+    report = json.loads(cli("check", net_path, "--json").out)
+    assert report["model"] == str(net_path)
+    assert report["runnable"] is True
+    assert report["quantizable"] is True
+    assert report["nodes"] == []
+    assert [row["operator"] for row in report["restrictions"]] == ["Gemm", "Gemm"]
+
+
+def test_every_operator_that_nobody_provides_is_named(cli, model_with):
+    path = model_with("Frobnicate", "Relu", "Twiddle", domain="com.example.[red]")
+    result = cli("check", path, status=1)
+    assert "float: no" in result.out
+    assert "node 'frobnicate1' (com.example.[red].Frobnicate): no plugin provides" in result.out
+    assert "node 'twiddle3' (com.example.[red].Twiddle): no plugin provides" in result.out
+    assert "cannot be run: 3 of 5 nodes stand in the way" in result.err
+
+    report = json.loads(cli("check", path, "--json", status=1).out)
+    assert report["runnable"] is False
+    assert report["quantizable"] is False
+    first = report["nodes"][0]
+    assert set(first) == {"node", "operator", "reason", "hint", "stage"}
+    assert first["stage"] == "float"
+    assert first["hint"]
+
+
+@pytest.mark.usefixtures("example_domain")
+def test_a_model_that_runs_in_float_only(cli, model_with):
+    path = model_with("Half", domain="org.example")
+    result = cli("check", path, status=1)
+    assert "float: yes" in result.out
+    assert "quantized: no" in result.out
+    assert "node 'half1' (org.example.Half): plugin 'example.half' provides it in float only" in (
+        result.out
+    )
+    assert "cannot be quantized: 1 of 3 nodes stands in the way" in result.err
+    report = json.loads(cli("check", path, "--json", status=1).out)
+    assert (report["runnable"], report["quantizable"]) == (True, False)
+    assert [node["stage"] for node in report["nodes"]] == ["quantized"]
+
+
+@pytest.mark.usefixtures("example_domain")
+def test_restrictions_are_reported_and_are_no_obstacle(cli, model_with):
+    path = model_with("Part", domain="org.example")
+    assert "node 'part1' (org.example.Part): on Fridays" in cli("check", path).out
+    (row,) = [
+        row
+        for row in json.loads(cli("check", path, "--json").out)["restrictions"]
+        if row["node"] == "part1"
+    ]
+    assert row["restrictions"] == "on Fridays"
+
+
+def test_a_float_tail_is_left_to_the_client(cli, digits):
+    report = json.loads(cli("check", digits.path, "--json").out)
+    assert report["client_nodes"] == 1
+
+
+def test_constants_that_cannot_be_computed(cli, tmp_path):
+    model = mlp([3, 2])
+    model.graph.node.insert(
+        0, onnx.helper.make_node("Add", [model.graph.node[0].input[1], "odd"], ["bad"], name="odd")
+    )
+    odd = onnx.helper.make_tensor("odd", onnx.TensorProto.FLOAT, [7], [0.0] * 7)
+    model.graph.initializer.append(odd)
+    path = tmp_path / "odd.onnx"
+    onnx.save(model, path)
+    result = cli("check", path, status=1)
+    assert "node 'odd' (Add): " in result.out
+    assert "float: no" in result.out
+
+
+# --- models that cannot be read -----------------------------------------------------------------
+
+
+@pytest.fixture(params=["check", "run", "compile"])
+def with_model(request, cli, tmp_path, calibration_path):
+    """Give a model to each command that takes one."""
+    output = tmp_path / "output"
+    options = {
+        "check": [],
+        "run": ["--input", calibration_path, "--output", output],
+        "compile": ["--calibration", calibration_path, "--output", output],
+    }[request.param]
+
+    def run(path):
+        result = cli(request.param, path, *options, status=1)
+        assert result.out == ""
+        assert not output.exists()
+        return result.err
+
+    return run
+
+
+def test_a_truncated_model(with_model, net_path, tmp_path):
+    path = tmp_path / "cut.onnx"
+    content = net_path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    error = with_model(path)
+    assert error.startswith("error: ")
+    assert str(path) in error
+
+
+def test_a_file_that_is_no_model(with_model, tmp_path):
+    path = tmp_path / "notes.onnx"
+    path.write_text("not a model\n")
+    assert f"error: {path} cannot be read as an ONNX model" in with_model(path)
+
+
+def test_an_empty_file(with_model, tmp_path):
+    path = tmp_path / "empty.onnx"
+    path.write_bytes(b"")
+    assert "it is empty" in with_model(path)
+
+
+def test_a_model_that_is_not_there(with_model, tmp_path):
+    assert "No such file or directory" in with_model(tmp_path / "nowhere.onnx")
+
+
+def test_a_folder_in_place_of_a_model(with_model, tmp_path):
+    assert "cannot be read" in with_model(tmp_path)
+
+
+def test_an_opset_that_is_too_new(with_model, tmp_path):
+    model = mlp([3, 2])
+    model.opset_import[0].version = 9999
+    path = tmp_path / "new.onnx"
+    path.write_bytes(model.SerializeToString())
+    error = with_model(path)
+    assert "opset 9999 of ai.onnx is not supported" in error
+    assert "upgrade the onnx package" in error
+
+
+def test_a_graph_that_breaks_the_rules(with_model, tmp_path):
+    model = mlp([3, 2])
+    model.graph.node[0].input[0] = "nothing"
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert "uses tensor 'nothing', which nothing produces" in with_model(path)

@@ -1,0 +1,146 @@
+"""The command in a process of its own: what is imported, how long it takes, terminals, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from importlib import metadata
+
+import onnx
+import pytest
+
+from tests.cli.conftest import command, environment
+from tests.networks import mlp
+
+HEAVY = ("torch", "concrete", "sklearn", "skl2onnx", "onnxruntime", "pandas")
+
+
+def test_the_entry_point_is_declared():
+    (point,) = metadata.entry_points(group="console_scripts", name="cml")
+    assert point.value == "cml_core.cli:main"
+
+
+def test_version(process):
+    assert process("--version").out == f"cml {metadata.version('cml')}\n"
+
+
+def test_help_names_every_command(process):
+    text = process("--help").out
+    for name in ("ops", "plugins", "check", "run", "compile", "predict", "inspect", "--debug"):
+        assert name in text
+
+
+def test_a_usage_error_has_status_2(process):
+    assert "No such command" in process("fly", status=2).err
+    process("run", status=2)
+
+
+def test_errors_have_status_1(process, tmp_path):
+    result = process("check", tmp_path / "nowhere.onnx", status=1)
+    assert result.out == ""
+    assert result.err.startswith("error: ")
+    assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["ops", "list"], ["ops", "list", "--json"], ["--help"]])
+def test_what_is_quick_imports_nothing_heavy(arguments):
+    script = f"""
+import atexit, json, sys
+loaded = lambda: [name for name in {HEAVY!r} if name in sys.modules]
+atexit.register(lambda: sys.stderr.write(json.dumps(loaded())))
+sys.argv = ["cml", *{arguments!r}]
+from cml_core.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stderr.splitlines()[-1]) == []
+
+
+def test_listing_operators_takes_less_than_a_second():
+    def seconds() -> float:
+        """Processor time, which other work on the machine does not change much."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command("ops", "list"), check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(seconds() for _ in range(3)) < 1.0
+
+
+def test_names_that_the_encoding_lacks_are_escaped(process, tmp_path):
+    model = mlp([3, 2])
+    model.graph.node[0].name = "café"
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path)
+    assert "'caf\\xe9'" in process("check", path, PYTHONIOENCODING="ascii").out
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    running = subprocess.Popen(
+        command("ops", "list"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    running.stdout.close()
+    error = running.stderr.read()
+    running.stderr.close()
+    running.wait(timeout=60)
+    assert "Traceback" not in error
+    assert "BrokenPipe" not in error
+
+
+def test_an_interrupt(plugin_folder):
+    folder = plugin_folder(slow_plugin="import sys, time; sys.stderr.write('here\\n')\n"
+                           "sys.stderr.flush(); time.sleep(60)")  # fmt: skip
+    running = subprocess.Popen(
+        command("ops", "list"),
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs tests in the background may have told its children to ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    with running:
+        assert running.stderr.readline() == "here\n"
+        time.sleep(0.2)
+        running.send_signal(signal.SIGINT)
+        out, error = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert (out, error) == ("", "interrupted\n")
+
+
+def test_progress_is_for_terminals_and_never_on_stdout(net_path, calibration_path, tmp_path):
+    pty = pytest.importorskip("pty")
+    output = tmp_path / "net.cml"
+    files = [net_path, "--calibration", calibration_path, "--output", output]
+    arguments = command("compile", *files, "--no-circuit")
+
+    piped = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert piped.stderr == ""
+
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=theirs, text=True, env=env
+    ) as running:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                read = os.read(ours, 65536)
+            except OSError:  # What Linux says when the other end is closed.
+                break
+            if not read:
+                break
+            seen += read
+        out = running.stdout.read()
+    os.close(ours)
+    assert b"reading the model" in seen
+    assert out.splitlines()[:1] == piped.stdout.splitlines()[:1] == [f"wrote {output}"]
+    assert "\x1b" not in out

@@ -1,0 +1,144 @@
+import json
+
+import onnx.defs
+import pytest
+
+from cml_core.plugins.registry import default_registry
+
+
+def test_list_is_one_row_per_plugin_with_totals_at_the_end(cli):
+    lines = cli("ops", "list").out.splitlines()
+    assert lines[0].split() == [
+        "operator", "revisions", "float", "quantized", "kind", "plugin", "restrictions",
+    ]  # fmt: skip
+    gemm = next(line for line in lines if line.startswith("Gemm "))
+    assert "7, 9, 11, 13" in gemm
+    assert "linear" in gemm
+    assert "cml_ops_builtin.gemm" in gemm
+    assert gemm.endswith("one of A and B must be clear"), "nothing is cut off in a file or pipe"
+    count = len({(e.plugin.schema.domain, e.plugin.schema.op_type) for e in default_registry()})
+    assert lines[-1].startswith(f"{count} operators by {len(list(default_registry()))} plugins")
+
+
+def test_list_as_json(cli):
+    rows = json.loads(cli("ops", "list", "--json").out)
+    gemm = next(row for row in rows if row["op_type"] == "Gemm")
+    assert gemm == {
+        "domain": "",
+        "op_type": "Gemm",
+        "since_versions": [7, 9, 11, 13],
+        "plugin": "cml_ops_builtin.gemm",
+        "package": "cml",
+        "float": True,
+        "quantized": True,
+        "kind": "linear",
+        "restrictions": "one of A and B must be clear",
+    }
+    assert all(row["float"] is True for row in rows)
+    assert all(isinstance(row["quantized"], bool) for row in rows)
+    served = {(r["domain"], r["op_type"], v) for r in rows for v in r["since_versions"]}
+    ops = default_registry().ops
+    assert served == {(key.domain, key.op_type, key.since_version) for key in ops}
+
+
+def test_what_is_listed_and_what_is_missing_make_all_of_onnx(cli):
+    listed = json.loads(cli("ops", "list", "--json").out)
+    missing = json.loads(cli("ops", "list", "--missing", "--json").out)
+    keys = {"domain", "op_type", "since_versions", "plugin", "package", "float", "quantized",
+            "kind", "restrictions"}  # fmt: skip
+    assert all(set(row) == keys for row in missing)
+    assert all(row["plugin"] is None and row["float"] is False for row in missing)
+
+    have = {(r["domain"], r["op_type"], v) for r in listed for v in r["since_versions"]}
+    lack = {(r["domain"], r["op_type"], v) for r in missing for v in r["since_versions"]}
+    assert not have & lack
+    for opset in range(7, onnx.defs.onnx_opset_version() + 1):
+        for name, _, _ in {(s.name, s.domain, 0) for s in onnx.defs.get_all_schemas()}:
+            schema = _schema(name, opset)
+            if schema is not None and not onnx.defs.get_schema(name).deprecated:
+                assert ("", name, schema.since_version) in have | lack
+
+
+def _schema(name, opset):
+    try:
+        schema = onnx.defs.get_schema(name, opset)
+    except onnx.defs.SchemaError:
+        return None
+    return None if schema.deprecated else schema
+
+
+def test_missing_as_a_table(cli, monkeypatch):
+    from cml_core.plugins.registry import OpRegistry
+
+    gemm = [p for p in default_registry().plugins if p.name.endswith(".gemm")]
+    registry = OpRegistry.from_plugins(gemm)
+    monkeypatch.setattr("cml_core.plugins.registry.default_registry", lambda: registry)
+    lines = cli("ops", "list", "--missing").out.splitlines()
+    names = {line.split()[0] for line in lines[1:-2]}
+    assert {"Relu", "Conv", "ai.onnx.ml.TreeEnsemble"} <= names
+    assert not {"Gemm", "Upsample", "ai.onnx.training.Adam"} & names, (
+        "present, deprecated, of another domain"
+    )
+    relu = next(line for line in lines if line.startswith("Relu "))
+    assert relu.split(maxsplit=1)[1] == "6, 13, 14", "6 is in force at opset 7, 1 is not"
+    assert lines[-1].startswith(f"{len(names)} operators of ONNX lack a plugin")
+
+
+def test_show(cli):
+    text = cli("ops", "show", "Gemm").out
+    assert text.startswith("Gemm: alpha * A' @ B' + beta * C")
+    for part in ("cml_ops_builtin.gemm (cml ", "7, 9, 11, 13", "linear", "float and quantized",
+                 "one of A and B must be clear", "alpha: float, default 1.0",
+                 "transA: int, default 0", "float32[2, 3], float32[3, 4], float32[4]",
+                 "transB=1"):  # fmt: skip
+        assert part in text
+
+
+def test_show_as_json(cli):
+    shown = json.loads(cli("ops", "show", "Gemm", "--domain", "ai.onnx", "--json").out)
+    assert shown["op_type"] == "Gemm"
+    (plugin,) = shown["plugins"]
+    assert plugin["since_versions"] == [7, 9, 11, 13]
+    assert {"name": "alpha", "type": "float", "required": False, "default": 1.0} in plugin[
+        "attributes"
+    ]
+    assert plugin["examples"][0]["inputs"][0] == {"shape": [2, 3], "dtype": "float32"}
+
+
+def test_every_operator_can_be_shown(cli):
+    for name in sorted({key.op_type for key in default_registry().ops}):
+        assert cli("ops", "show", name).out
+        json.loads(cli("ops", "show", name, "--json").out, parse_constant=pytest.fail)
+
+
+@pytest.mark.usefixtures("example_domain")
+def test_show_an_operator_that_onnx_does_not_know(cli):
+    text = cli("ops", "show", "Part").out
+    assert "org.example" in text
+    assert "on Fridays" in text
+    assert "float only" in cli("ops", "show", "Half", "--domain", "org.example").out
+
+
+@pytest.mark.parametrize("name", ["gemm", "Gem", "Gemms"])
+def test_an_unknown_name_brings_close_ones(cli, name):
+    error = cli("ops", "show", name, status=1).err
+    assert error.startswith(f"error: there is no operator '{name}'. Did you mean Gemm")
+
+
+def test_an_unknown_name_like_no_other(cli):
+    error = cli("ops", "show", "[red]zzzzzz", status=1).err
+    assert error == "error: there is no operator '[red]zzzzzz'.\n", "markup is not interpreted"
+
+
+def test_an_operator_in_the_wrong_domain(cli):
+    error = cli("ops", "show", "Gemm", "--domain", "ai.onnx.ml", status=1).err
+    assert "there is no operator 'ai.onnx.ml.Gemm'" in error
+
+
+def test_an_operator_of_onnx_that_nobody_provides(cli, monkeypatch):
+    from cml_core.plugins.registry import OpRegistry
+
+    registry = OpRegistry({})
+    monkeypatch.setattr("cml_core.plugins.registry.default_registry", lambda: registry)
+    error = cli("ops", "show", "Relu", status=1).err
+    assert "no plugin provides Relu, which ONNX has in revisions 6, 13, 14" in error

@@ -1,0 +1,3 @@
+"""A plugin whose native library is missing."""
+
+raise ImportError("libbroken.so is not installed")

@@ -1,0 +1,1 @@
+"""Operators of the domain example.org, one module each."""

@@ -1,0 +1,208 @@
+"""The registry: one plugin for each operator revision, whatever order they came in."""
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cml_core.errors import DuplicateOperatorError, PluginError
+from cml_core.ops.schema import OpKey
+from cml_core.plugins.discovery import LoadedPlugin
+from cml_core.plugins.registry import OpRegistry, default_registry
+from tests.models import loaded, plugin
+
+
+def registry(**plugins):
+    return OpRegistry.from_plugins([loaded(name, p) for name, p in plugins.items()])
+
+
+def winners(table):
+    return {str(key): entry.name for key, entry in table.ops.items()}
+
+
+# --- who serves what ---
+
+
+def test_each_revision_is_a_key_of_its_own():
+    table = registry(old=plugin("Clip", (6,)), new=plugin("Clip", (11, 13)))
+    assert winners(table) == {"test::Clip-6": "old", "test::Clip-11": "new", "test::Clip-13": "new"}
+    assert [entry.name for entry in table.find("Clip", "test")] == ["old", "new"]
+    assert [entry.name for entry in table] == ["old", "new"]
+    assert table.find("Clip") == table.find("clip", "test") == ()
+
+
+def test_two_plugins_for_one_revision_are_refused_and_both_are_named():
+    with pytest.raises(DuplicateOperatorError) as raised:
+        registry(one=plugin("Cube", (1, 2)), two=plugin("Cube", (2, 3)))
+    assert raised.value.plugins == ("one", "two")
+    assert raised.value.key == "test::Cube-2"
+    for part in ("'one'", "'two'", "test::Cube-2", "CML_DISABLE_PLUGINS", "overrides"):
+        assert part in str(raised.value)
+
+
+def test_a_declared_override_wins_for_the_revisions_that_it_provides():
+    table = registry(a=plugin("Cube", (1, 2)), b=plugin("Cube", (2,), overrides="a"))
+    assert winners(table) == {"test::Cube-1": "a", "test::Cube-2": "b"}
+
+
+def test_an_override_may_itself_be_overridden():
+    table = registry(
+        a=plugin("Cube"), b=plugin("Cube", overrides="a"), c=plugin("Cube", overrides="b")
+    )
+    assert winners(table) == {"test::Cube-1": "c"}
+
+
+@pytest.mark.parametrize("target", ["absent", "other", "b"], ids=["absent", "unrelated", "itself"])
+def test_an_override_of_what_provides_none_of_its_revisions_is_refused(target):
+    with pytest.raises(PluginError) as raised:
+        registry(a=plugin("Cube"), b=plugin("Cube", overrides=target), other=plugin("Something"))
+    assert raised.value.plugin == "b"
+    if target == "b":
+        assert raised.value.reason == "it overrides itself"
+    else:
+        assert f"it overrides {target!r}, which provides none" in raised.value.reason
+        assert raised.value.hint == "Other plugins for this operator: a."
+
+
+@pytest.mark.parametrize("status", ["blocked", "failed"])
+def test_an_override_stands_in_for_a_plugin_that_is_not_there(status):
+    absent = LoadedPlugin("a", status=status, error="gone")
+    table = OpRegistry.from_plugins([absent, loaded("b", plugin("Cube", overrides="a"))])
+    assert winners(table) == {"test::Cube-1": "b"}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"b": "a", "c": "a"}, {"a": "b", "b": "a"}, {"a": "b", "b": "a", "c": "a"}],
+    ids=["two of one", "each other", "a circle and one more"],
+)
+def test_overrides_that_settle_nothing_are_refused(overrides):
+    with pytest.raises(DuplicateOperatorError):
+        registry(**{name: plugin("Cube", overrides=overrides.get(name)) for name in "abc"})
+
+
+@given(st.permutations(range(6)), st.integers(0, 2**6 - 1))
+def test_the_order_of_plugins_changes_nothing(order, present):
+    plugins = [
+        loaded("a", plugin("Cube", (1, 2))),
+        loaded("b", plugin("Cube", (2, 5), overrides="a")),
+        loaded("c", plugin("Cube", (1,), overrides="a")),
+        loaded("d", plugin("Square", (1,))),
+        LoadedPlugin("e", status="failed", error="ImportError: gone"),
+        loaded("f", plugin("Square", (1,))),
+    ]
+
+    def outcome(chosen):
+        try:
+            table = OpRegistry.from_plugins(chosen)
+        except (DuplicateOperatorError, PluginError) as error:
+            return str(error)
+        return list(winners(table).items()), [p.name for p in table.plugins]
+
+    chosen = [k for k in range(6) if present >> k & 1]
+    straight = outcome([plugins[k] for k in chosen])
+    shuffled = outcome([plugins[k] for k in order if k in chosen])
+    assert straight == shuffled
+
+
+def test_the_registry_cannot_be_changed():
+    given_ops = dict(default_registry().ops)
+    table = OpRegistry(given_ops)
+    key = OpKey("", "Relu", 14)
+    given_ops.pop(key)
+    assert key in table.ops
+    with pytest.raises(TypeError):
+        table.ops[key] = None
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        table.ops = {}
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        table.ops[key].plugin.numpy_op = None
+
+
+def test_the_installed_operators_are_gathered_once():
+    assert default_registry() is default_registry()
+    assert len(default_registry()) == len(default_registry().ops) > 0
+
+
+# --- which revision is in force ---
+
+
+@pytest.mark.parametrize(
+    ("opset", "revision"), [(7, 6), (9, 6), (12, 6), (13, 13), (14, 14), (17, 14)]
+)
+@pytest.mark.parametrize("domain", ["", "ai.onnx"])
+def test_the_revision_in_force_is_the_one_that_onnx_says(domain, opset, revision):
+    key, entry = default_registry().resolve(domain, "Relu", opset)
+    assert key == OpKey("", "Relu", revision)
+    assert entry.name == "cml_ops_builtin.relu"
+
+
+@pytest.mark.parametrize(("opset", "revision"), [(1, 1), (2, 1), (3, 3), (99, 3)])
+def test_in_a_domain_that_onnx_does_not_know_the_newest_registered_revision_counts(opset, revision):
+    table = registry(a=plugin("Cube", (1, 3)))
+    key, _ = table.resolve("test", "Cube", opset)
+    assert key.since_version == revision
+    assert table.resolve("elsewhere", "Cube", opset) is None
+
+
+def test_a_revision_that_nobody_implemented_is_never_guessed():
+    table = registry(a=plugin("Relu", (6, 14), domain=""))
+    assert table.resolve("", "Relu", 12) is not None
+    assert table.resolve("", "Relu", 13) is None
+    unsupported = table.explain_missing("act", "", "Relu", 13)
+    assert (unsupported.node, unsupported.operator) == ("act", "Relu")
+    assert unsupported.reason == (
+        "no plugin implements revision 13 (opset 13) of Relu; implemented are 6, 14"
+    )
+    assert unsupported.hint == "Export the model at an opset that uses revision 14."
+
+
+@pytest.mark.parametrize(
+    ("domain", "op_type", "opset", "reason", "hint"),
+    [
+        ("", "Upsample", 10, "deprecated it in opset 10", "before 10"),
+        ("", "GroupNormalization", 18, "deprecated it in opset 18", "opset 21 or newer"),
+        ("", "Gelu", 13, "came into ai.onnx with opset 20", "opset 20 or newer"),
+        ("ai.onnx", "Rellu", 13, "ONNX has no operator 'Rellu' in ai.onnx opset 13", "spelling"),
+        ("ai.onnx.ml", "Relu", 3, "ONNX has no operator 'Relu' in ai.onnx.ml opset 3", "domain"),
+        ("", "Loop", 13, "no plugin provides Loop", "Install a plugin"),
+        ("test", "Nothing", 1, "no plugin provides Nothing", "Install a plugin"),
+        (
+            "test",
+            "Cube",
+            2,
+            "no plugin implements opset 2 of Cube; implemented are 3",
+            "revision 3",
+        ),
+    ],
+)
+def test_what_is_missing_comes_with_the_reason_and_a_remedy(domain, op_type, opset, reason, hint):
+    table = registry(a=plugin("Cube", (3,)))
+    assert table.resolve(domain, op_type, opset) is None
+    unsupported = table.explain_missing("node", domain, op_type, opset)
+    assert reason in unsupported.reason
+    assert hint in unsupported.hint
+    assert f"node 'node' ({unsupported.operator})" in unsupported.describe()
+
+
+def test_failed_and_blocked_plugins_are_quoted_where_an_operator_is_missing():
+    table = OpRegistry.from_plugins(
+        [
+            LoadedPlugin("ops.cube", status="failed", error="ImportError: no scipy"),
+            LoadedPlugin("ops.square", status="blocked"),
+        ]
+    )
+    hint = table.explain_missing("node", "test", "Cube", 1).hint
+    assert "Plugin 'ops.cube' failed to load (ImportError: no scipy)." in hint
+    assert "Plugin 'ops.square' is blocked." in hint
+
+
+def test_the_default_registry_reads_the_environment_once(monkeypatch):
+    before = default_registry()
+    monkeypatch.setenv("CML_DISABLE_PLUGINS", "cml_ops_builtin")
+    assert default_registry() is before
+    default_registry.cache_clear()
+    try:
+        assert default_registry().find("Relu") == ()
+    finally:
+        default_registry.cache_clear()
