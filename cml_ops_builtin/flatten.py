@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from cml_core.plugin_api import (
+    AttributeValueError,
     MovementQuantizedOp,
     OpExample,
     OpKind,
@@ -17,6 +18,8 @@ from cml_core.plugin_api import (
 
 
 def flatten(x, *, axis):
+    if not -x.ndim <= axis <= x.ndim:
+        raise AttributeValueError("axis", axis, f"a number from {-x.ndim} to {x.ndim}")
     axis = axis + x.ndim if axis < 0 else axis
     return (x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:])),)
 

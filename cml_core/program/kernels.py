@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -87,11 +88,11 @@ def conv_nd(
         axes = "".join(chr(ord("k") + i) for i in range(rank))
         depthwise: np.ndarray = np.einsum(f"nc...{axes},c{axes}->nc...", windows, weight[:, 0])
         return depthwise
-    places = int(np.prod(output, dtype=np.int64))
+    places = math.prod(output)
     # (N, group, depth, *output, *kernel) -> (N, group, depth * kernel, output)
     split = windows.reshape(count, group, depth, *output, *kernel)
     order = (0, 1, 2, *range(3 + rank, 3 + 2 * rank), *range(3, 3 + rank))
-    columns = split.transpose(order).reshape(count, group, -1, places)
+    columns = split.transpose(order).reshape(count, group, depth * math.prod(kernel), places)
     filters = weight.reshape(1, group, maps // group, -1)
     product: np.ndarray = np.matmul(filters, columns)
     return product.reshape(count, maps, *output)

@@ -10,6 +10,7 @@ import numpy as np
 
 from cml_core.program.cost import lookup_complexity
 from cml_core.program.instructions import Opcode, bit_width
+from cml_core.program.ranges import Bounds
 from cml_core.quantization.builder import Register
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.elementwise import elementwise
@@ -130,7 +131,16 @@ def _pick(
     chosen = elementwise(ctx, part, _difference(ctx, both, a.dtype))
     reach = _hull(chosen, both.scale)
     extra = lookup(ctx, chosen, Grid(both.scale, both.scale * reach[0], reach[1] - reach[0] + 1))
-    register = ctx.builder.emit(Opcode.ADD, [extra.register, both.right])
+    bounds = None
+    if ctx.builder.instruction(extra.register).attributes["shift"] == 0:
+        # The difference was not rounded, so the result is one of the operands.
+        gap = np.rint((both.a_offset - both.b_offset) / both.scale).astype(np.int64)
+        left, right = both.left.bounds, both.right.bounds
+        bounds = Bounds(
+            np.minimum(left.low + gap, right.low) - reach[0],
+            np.maximum(left.high + gap, right.high) - reach[0],
+        )
+    register = ctx.builder.emit(Opcode.ADD, [extra.register, both.right], bounds=bounds)
     offset = both.scale * reach[0] + both.b_offset
     return EncryptedTensor.on_grid(register, both.scale, offset, a.dtype)
 

@@ -37,22 +37,13 @@ def output_batch_axes(
     layout = SampleLayout(module.inputs, module.outputs)
     if not layout.batched:
         return {}
-    both = (0, min(1, count_samples(samples) - 1))
-    alone = [module.run(_batch(layout, samples, (place,))) for place in both]
-    pair = module.run(_batch(layout, samples, both))
+    both = [0, min(1, count_samples(samples) - 1)]
+    two = {name: array[both] for name, array in samples.items()}
+    alone = [module.run(feeds) for feeds in layout.batches(two, 1)]
+    (pair,) = (module.run(feeds) for feeds in layout.batches(two, 2))
     return {
         name: _axis(module, name, [result[name] for result in alone], together)
         for name, together in pair.items()
-    }
-
-
-def _batch(
-    layout: SampleLayout, samples: Mapping[str, np.ndarray], places: tuple[int, ...]
-) -> dict[str, np.ndarray]:
-    counted = {s.name for s in layout.inputs if s.has_batch_axis or s.shape is None}
-    return {
-        name: array[list(places), 0] if name in counted and array.ndim > 1 else array[places[0]]
-        for name, array in samples.items()
     }
 
 

@@ -127,6 +127,7 @@ class ProgramBuilder:
         *,
         shape: tuple[int, ...] | None = None,
         interval: Interval | None = None,
+        bounds: Bounds | None = None,
         packed: bool = False,
     ) -> Register:
         """Append an instruction, or return the register of an equal one that is there already.
@@ -139,6 +140,8 @@ class ProgramBuilder:
             Shape of the result, for instructions that take it from there.
         interval : Interval, optional
             What the result may take, where the caller knows better.
+        bounds : Bounds, optional
+            Proven bounds of the result, where the caller knows better.
         packed : bool
             Whether the result holds several operands in each integer.
         """
@@ -154,7 +157,8 @@ class ProgramBuilder:
         )
         samples = apply_instruction(draft, [register.samples for register in inputs])
         draft = attrs.evolve(draft, shape=samples.shape[1:])
-        bounds = propagate(draft, [register.bounds for register in inputs])
+        if bounds is None:
+            bounds = propagate(draft, [register.bounds for register in inputs])
         proven = _hull(bounds)
         if interval is None:
             interval = self._interval(draft, inputs, samples, proven)
@@ -165,6 +169,10 @@ class ProgramBuilder:
             register = attrs.evolve(register, packed=True)
         self._known[key] = register
         return register
+
+    def instruction(self, register: Register) -> Instruction:
+        """The instruction whose result a register is."""
+        return self._instructions[register.position]
 
     def program(self, outputs: Sequence[Register]) -> Program:
         """Return the program with these outputs, without what they do not need."""
@@ -209,7 +217,9 @@ class ProgramBuilder:
         if self.proven or instruction.opcode is Opcode.LOOKUP or samples.size == 0:
             return proven
         low, high = self.widen(samples.min(keepdims=True), samples.max(keepdims=True))
-        return Interval(int(low.item()), int(high.item())).meet(proven)
+        seen = Interval(int(low.item()), int(high.item())).meet(proven)
+        # What needs no more bits cannot be left, so it is better.
+        return proven if proven.width <= seen.width else seen
 
 
 def _hull(bounds: Bounds) -> Interval:

@@ -143,6 +143,8 @@ def affine(
         Axes along which the scale may vary; by default all.
     """
     view = _as_view(tensor)
+    if view is not None and varying is not None:
+        view = _level(view, varying)
     if view is not None and _is_uniform(view.scale, varying) and not _too_wide(ctx, tensor):
         return view
     view = _as_view(requantize(ctx, tensor, bits=bits))
@@ -161,6 +163,24 @@ def _as_view(tensor: EncryptedTensor) -> AffineView | None:
         return None
     scale, offset = parameters
     return AffineView(tensor.register, scale[tensor.channel], offset[tensor.channel])
+
+
+def _level(view: AffineView, varying: tuple[int, ...]) -> AffineView:
+    """Give constant elements (padding, masks) the scale of those they share weights with.
+
+    The real value of an integer that never changes can be written with any scale.
+    """
+    bounds = view.register.bounds
+    constant = np.asarray(bounds.low == bounds.high)
+    if not constant.any():
+        return view
+    free = {axis % view.scale.ndim for axis in varying}
+    fixed = tuple(axis for axis in range(view.scale.ndim) if axis not in free)
+    low = np.where(constant, np.inf, view.scale).min(axis=fixed, keepdims=True)
+    shared = np.where(np.isfinite(low), low, view.scale)
+    scale = np.where(constant, shared, view.scale)
+    offset = view.offset + (view.scale - scale) * bounds.low
+    return AffineView(view.register, scale, offset)
 
 
 def _is_uniform(scale: np.ndarray, varying: tuple[int, ...] | None) -> bool:

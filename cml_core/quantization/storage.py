@@ -85,7 +85,8 @@ def client_from_parts(parts: Mapping[str, bytes], registry: OpRegistry | None) -
     outputs = []
     for row in document["outputs"]:
         channel = array(row["channel"])
-        assert channel is not None
+        if channel is None:
+            raise ValueError(f"output {row['name']!r} has no channels")
         outputs.append(
             OutputCode(
                 row["name"],
