@@ -33,8 +33,9 @@ from cml_core.quantization.arithmetic import (
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.elementwise import elementwise, pack
 from cml_core.quantization.encrypted import Decode, EncryptedTensor
-from cml_core.quantization.grid import Grid, affine, choose_grid, lookup, requantize
+from cml_core.quantization.grid import affine, choose_grid, requantize
 from cml_core.quantization.linear import conv, matmul, sum_
+from cml_core.quantization.lookup import Grid, lookup
 from cml_core.quantization.movement import broadcast_to, move, reshape, transpose
 
 __all__ = [

@@ -15,10 +15,11 @@ import numpy as np
 
 from cml_core.program.instructions import Opcode, bit_width
 from cml_core.program.kernels import conv_nd
+from cml_core.quantization.affine import AffineView
 from cml_core.quantization.builder import Register
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
-from cml_core.quantization.grid import AffineView, affine
+from cml_core.quantization.grid import affine
 from cml_core.quantization.weights import quantize_weights
 
 __all__ = ["conv", "matmul", "sum_"]

@@ -21,13 +21,14 @@ from cml_core.numpy_module import NumpyModule
 from cml_core.ops.schema import OpKind
 from cml_core.plugins.registry import OpRegistry
 from cml_core.program.instructions import Interval, Program
+from cml_core.quantization.affine import affine_parameters
 from cml_core.quantization.batching import output_batch_axes
 from cml_core.quantization.builder import ProgramBuilder, Register
 from cml_core.quantization.client import ClientSide, InputCode, OutputCode
 from cml_core.quantization.config import QuantConfig
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import Decode, EncryptedTensor
-from cml_core.quantization.grid import affine_parameters, requantize
+from cml_core.quantization.grid import requantize
 from cml_core.quantization.tail import Split, extract_tail, split_tail
 from cml_core.samples import SampleLayout, count_samples
 
