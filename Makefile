@@ -47,7 +47,7 @@ docs: $(VENV)/.ready
 	$(RUN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 bench: $(VENV)/.ready
-	$(RUN)/python benchmarks/digits.py
+	$(RUN)/python benchmarks/digits.py --encrypt
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

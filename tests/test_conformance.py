@@ -42,10 +42,6 @@ def test_in_the_clear(plugin, example):
 
 @pytest.mark.fhe
 @pytest.mark.skipif(not installed_backends(), reason="no FHE compiler is installed")
-@pytest.mark.skipif(
-    [b.name for b in installed_backends()] == ["concrete-numpy"],
-    reason="concrete-numpy reads the same programs; a circuit per example takes it too long",
-)
 @pytest.mark.parametrize(("plugin", "example"), QUANTIZED)
 def test_compiled_and_simulated(plugin, example, key_cache):
     options = FheOptions(key_cache=key_cache)
