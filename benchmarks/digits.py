@@ -21,7 +21,7 @@ import numpy as np
 import cml_core as cml
 
 DIGITS = Path(__file__).parent.parent / "docs" / "examples" / "digits"
-SETTINGS = [(3, 5), (4, 4), (4, 5), (4, 6), (5, 7), (6, 8)]
+SETTINGS = [(3, 5), (4, 4), (4, 5), (4, 6), (5, 7)]
 ENCRYPTED = 3
 
 
