@@ -21,7 +21,9 @@ __all__ = ["calibrate"]
 _CHUNK = 256
 
 
-def calibrate(module: NumpyModule, data: Any, *, observer: str = "minmax") -> CalibrationStats:
+def calibrate(
+    module: NumpyModule, data: Any, *, observer: str = "minmax", n_bits: int = 8
+) -> CalibrationStats:
     """Run a model on representative data and learn the range of every tensor.
 
     Parameters
@@ -33,6 +35,8 @@ def calibrate(module: NumpyModule, data: Any, *, observer: str = "minmax") -> Ca
         models; they should look like the data that the model will meet.
     observer : str
         Which observer decides a tensor's range.
+    n_bits : int
+        Width of the integers that the observer has in mind.
 
     Raises
     ------
@@ -46,7 +50,7 @@ def calibrate(module: NumpyModule, data: Any, *, observer: str = "minmax") -> Ca
     layout = SampleLayout(module.inputs, module.outputs)
     samples = layout.split(_by_name(module, data))
     _check(samples)
-    recorder = CalibrationRecorder(observer)
+    recorder = CalibrationRecorder(observer, n_bits)
 
     def evaluate(bound: BoundNode, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
         outputs = run_numpy_op(bound, tensors)

@@ -49,12 +49,15 @@ class CalibrationRecorder:
     ----------
     observer : str
         Name of the observer to use for every tensor.
+    bits : int
+        Width of the integers that observers choose a range for.
     notes : dict
         For the hook of the current node: anything it wants to keep between batches and to find
         again as `ctx.notes` when the node is lowered.
     """
 
     observer: str = "minmax"
+    bits: int = 8
     notes: dict[str, Any] = attrs.field(factory=dict)
     _observers: dict[str, Observer] = attrs.field(factory=dict, init=False)
     _by_node: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
@@ -71,7 +74,7 @@ class CalibrationRecorder:
 
     def finish(self, samples: Mapping[str, np.ndarray]) -> CalibrationStats:
         """Return what was gathered."""
-        ranges = {name: TensorRange(*o.range()) for name, o in self._observers.items()}
+        ranges = {name: TensorRange(*o.range(self.bits)) for name, o in self._observers.items()}
         notes = {name: MappingProxyType(kept) for name, kept in self._by_node.items() if kept}
         return CalibrationStats(
             MappingProxyType(ranges), MappingProxyType(notes), MappingProxyType(dict(samples))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,7 +58,7 @@ def compile_model(
     margin: Annotated[
         float,
         typer.Option(metavar="SHARE", help="Added to the calibrated range on both sides."),
-    ] = 0.1,
+    ] = 0.2,
     tail: Annotated[
         str,
         typer.Option(
@@ -109,7 +109,13 @@ def compile_model(
     stated: dict[str, Any] = {name: value for name, value in bits.items() if value is not None}
     if no_rounding:
         stated["rounding_bits"] = None
-    others = {"observer": observer, "ranges": ranges, "margin": margin, "tail": tail}
+    others = {
+        "observer": observer,
+        "ranges": ranges,
+        "margin": margin,
+        "tail": tail,
+        "rounding": rounding,
+    }
     config = QuantConfig.with_bits(n_bits, output_bits=output_bits, **stated, **others)
     options = FheOptions(
         backend=backend,
@@ -117,7 +123,6 @@ def compile_model(
         global_p_error=None
         if global_p_error is None
         else _probability("global_p_error", global_p_error),
-        rounding=cast(Any, rounding),  # Its value is checked there.
     )
     check_output(output)
     if not no_circuit:
@@ -128,7 +133,7 @@ def compile_model(
             module = NumpyModule.from_onnx(model)
         data = read_arrays(calibration, module.inputs)
         with steps.step("calibrating"):
-            stats = calibrate(module, data, observer=config.observer)
+            stats = calibrate(module, data, observer=config.observer, n_bits=config.activation_bits)
         with steps.step("quantizing"):
             quantized = quantize(module, stats, config)
         report = quantized.report()

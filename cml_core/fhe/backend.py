@@ -24,7 +24,7 @@ __all__ = [
     "installed_backends",
 ]
 
-Exactness = Literal["exact", "approximate"]
+Rounding = Literal["quantized", "exact"]
 
 
 def _probability(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -32,9 +32,9 @@ def _probability(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> 
         raise ConfigError(attribute.name, value, "a probability between 0 and 1, such as 2**-40")
 
 
-def _exactness(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value not in ("exact", "approximate"):
-        raise ConfigError(attribute.name, value, "'exact' or 'approximate'")
+def _rounding(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value not in ("quantized", "exact"):
+        raise ConfigError(attribute.name, value, "'quantized' or 'exact'")
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -49,8 +49,8 @@ class FheOptions:
         Probability that one lookup fails, if `global_p_error` is None.
     global_p_error : float or None
         Probability that any lookup of the circuit fails, in place of `p_error`.
-    rounding : {"exact", "approximate"}
-        Approximate rounding is cheaper and may be off by one step; concrete-python only.
+    rounding : {"quantized", "exact"}
+        Round as the model was quantized, or exactly even where it allows approximate rounding.
     key_cache : path or None
         Folder where generated keys are kept *unprotected* and found again: for tests and trials.
     """
@@ -60,7 +60,7 @@ class FheOptions:
     )
     p_error: float = attrs.field(default=2.0**-40, validator=_probability)
     global_p_error: float | None = attrs.field(default=None, validator=_probability)
-    rounding: Exactness = attrs.field(default="exact", validator=_exactness)
+    rounding: Rounding = attrs.field(default="quantized", validator=_rounding)
     key_cache: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
 
     @property
@@ -141,7 +141,7 @@ class FheBackend(Protocol):
     max_lookup_bits, max_bits : int
         Widest integer that may enter a lookup, and that a circuit with lookups may hold at all.
     supports_approximate_rounding : bool
-        Whether `FheOptions.rounding` may be "approximate".
+        Whether approximate rounding is done as such; otherwise it is exact.
     """
 
     name: str

@@ -71,8 +71,6 @@ class FheCircuit:
         """Compile a quantized module; see `QuantizedModule.compile`."""
         options = _options(options, changes)
         backend = choose_backend(options.backend)
-        if options.rounding == "approximate" and not backend.supports_approximate_rounding:
-            raise ConfigError("rounding", options.rounding, f"'exact' with {backend.name}")
         if not module.program.outputs:
             reason = "no output of the model depends on an encrypted value"
             raise CircuitError(backend.name, "compile the circuit", reason)

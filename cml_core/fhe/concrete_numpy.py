@@ -36,7 +36,7 @@ class _Dialect:
     def zeros(self, shape: tuple[int, ...]) -> Any:
         return self.cnp.zeros(shape)
 
-    def round(self, x: Any, lsbs: int) -> Any:
+    def round(self, x: Any, lsbs: int, exact: bool) -> Any:
         return self.cnp.round_bit_pattern(x, lsbs_to_remove=lsbs)
 
     def conv2d(self, x: Any, weight: np.ndarray, strides: Any, dilations: Any, group: int) -> Any:

@@ -36,9 +36,9 @@ class _Dialect:
     def zeros(self, shape: tuple[int, ...]) -> Any:
         return self.fhe.zeros(shape)
 
-    def round(self, x: Any, lsbs: int) -> Any:
+    def round(self, x: Any, lsbs: int, exact: bool) -> Any:
         kinds = self.fhe.Exactness
-        exactness = kinds.APPROXIMATE if self.approximate else kinds.EXACT
+        exactness = kinds.EXACT if exact or not self.approximate else kinds.APPROXIMATE
         return self.fhe.round_bit_pattern(
             x, lsbs_to_remove=lsbs, overflow_protection=False, exactness=exactness
         )
@@ -115,7 +115,7 @@ class ConcretePython:
         """Compile a program."""
         with reported(NAME, "be imported"), quiet_import():
             from concrete import fhe
-        dialect = _Dialect(fhe, options.rounding == "approximate")
+        dialect = _Dialect(fhe, options.rounding != "exact")
         circuit = compile_traced(
             NAME,
             program,

@@ -37,8 +37,8 @@ class ConcreteDialect(Protocol):
         """A tensor of encrypted zeros."""
         ...
 
-    def round(self, x: Any, lsbs: int) -> Any:
-        """Round the low bits away."""
+    def round(self, x: Any, lsbs: int, exact: bool) -> Any:
+        """Round the low bits away; approximately if that is allowed and possible."""
         ...
 
     def conv2d(self, x: Any, weight: np.ndarray, strides: Any, dilations: Any, group: int) -> Any:
@@ -245,7 +245,8 @@ def _lookup(dialect: ConcreteDialect, instruction: Instruction, x: Sequence[Any]
 
 
 def _round(dialect: ConcreteDialect, instruction: Instruction, x: Sequence[Any]) -> Any:
-    return dialect.round(x[0], instruction.attributes["lsbs"])
+    settings = instruction.attributes
+    return dialect.round(x[0], settings["lsbs"], settings.get("exact", True))
 
 
 def _reshape(dialect: ConcreteDialect, instruction: Instruction, x: Sequence[Any]) -> Any:

@@ -68,7 +68,7 @@ def program_cost(program: Program) -> dict[str, NodeCost]:
             width = lookup_width(program, instruction)
             lookups.setdefault(instruction.node, Counter())[width] += instruction.size
             complexity[instruction.node] += instruction.size * lookup_complexity(width)  # type: ignore[assignment]
-        elif instruction.opcode is Opcode.ROUND:
+        elif instruction.opcode is Opcode.ROUND and instruction.attributes.get("exact", True):
             bits = int(instruction.attributes["lsbs"])
             lookups.setdefault(instruction.node, Counter())
             rounded[instruction.node] += instruction.size * bits

@@ -38,7 +38,8 @@ class Opcode(enum.Enum):
     LOOKUP = "lookup"
     """`tables[index, (x - offset) >> shift]`: one bootstrap per element."""
     ROUND = "round"
-    """Round to the nearest multiple of `2**lsbs`, halves up."""
+    """Round to the nearest multiple of `2**lsbs`, halves up; unless `exact`, a compiler may give
+    the second nearest where that is almost as near."""
     RESHAPE = "reshape"
     """Same elements in the same order, new `shape`."""
     TRANSPOSE = "transpose"

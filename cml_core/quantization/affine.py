@@ -8,7 +8,7 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from cml_core.quantization.builder import Register
+from cml_core.quantization.builder import Register, pooled
 from cml_core.quantization.encrypted import EncryptedTensor
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "channel_bounds",
     "is_uniform",
     "level",
-    "pooled",
 ]
 
 #: How far from a straight line a decode may be, relative to its range, to count as affine.
@@ -85,22 +84,7 @@ def channel_bounds(tensor: EncryptedTensor) -> tuple[np.ndarray, np.ndarray]:
     bounds, interval = tensor.register.bounds, tensor.register.interval
     low = np.clip(bounds.low, interval.low, interval.high)
     high = np.clip(bounds.high, interval.low, interval.high)
-    return pooled(tensor, low, high)
-
-
-def pooled(
-    tensor: EncryptedTensor, low: np.ndarray, high: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pool per-element bounds over the elements of each channel."""
-    count = tensor.decode.channels
-    lows = np.full(count, np.iinfo(np.int64).max)
-    highs = np.full(count, np.iinfo(np.int64).min)
-    channel = tensor.channel.reshape(-1)
-    np.minimum.at(lows, channel, low.reshape(-1))
-    np.maximum.at(highs, channel, high.reshape(-1))
-    unused = lows > highs
-    lows[unused] = highs[unused] = 0
-    return lows, highs
+    return pooled(tensor.channel, tensor.decode.channels, low, high)
 
 
 def level(view: AffineView, varying: tuple[int, ...]) -> AffineView:

@@ -21,7 +21,7 @@ from cml_core.program.execute import apply_instruction
 from cml_core.program.instructions import Instruction, Interval, Opcode, Program
 from cml_core.program.ranges import Bounds, propagate
 
-__all__ = ["ProgramBuilder", "Register", "smallest_dtype"]
+__all__ = ["ProgramBuilder", "Register", "pooled", "smallest_dtype"]
 
 
 def smallest_dtype(low: int, high: int) -> np.dtype[Any]:
@@ -193,6 +193,29 @@ class ProgramBuilder:
         extra = np.ceil(self.margin * (high - low)).astype(np.int64)
         return low - extra, high + extra
 
+    def occupied(
+        self, register: Register, channel: np.ndarray, count: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest integer of each channel: calibrated with the margin, or proven.
+
+        Parameters
+        ----------
+        register : Register
+            The integers.
+        channel : int array of the register's shape
+            The channel of each element, in `[0, count)`.
+        count : int
+            The number of channels.
+        """
+        proven = pooled(channel, count, register.bounds.low, register.bounds.high)
+        # Operands that are packed together meet in combinations that calibration has not seen.
+        if self.proven or register.packed or register.samples.size == 0:
+            return proven
+        low = register.samples.min(axis=0).astype(np.int64)
+        high = register.samples.max(axis=0).astype(np.int64)
+        low, high = self.widen(*pooled(channel, count, low, high))
+        return np.maximum(low, proven[0]), np.minimum(high, proven[1])
+
     def _append(self, instruction: Instruction, bounds: Bounds, samples: np.ndarray) -> Register:
         if samples.size:
             dtype = smallest_dtype(int(samples.min()), int(samples.max()))
@@ -220,6 +243,20 @@ class ProgramBuilder:
         seen = Interval(int(low.item()), int(high.item())).meet(proven)
         # What needs no more bits cannot be left, so it is better.
         return proven if proven.width <= seen.width else seen
+
+
+def pooled(
+    channel: np.ndarray, count: int, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pool lowest and highest integers of elements over each of `count` channels."""
+    lows = np.full(count, np.iinfo(np.int64).max)
+    highs = np.full(count, np.iinfo(np.int64).min)
+    channel = channel.reshape(-1)
+    np.minimum.at(lows, channel, low.reshape(-1))
+    np.maximum.at(highs, channel, high.reshape(-1))
+    unused = lows > highs
+    lows[unused] = highs[unused] = 0
+    return lows, highs
 
 
 def _hull(bounds: Bounds) -> Interval:

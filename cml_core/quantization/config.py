@@ -10,10 +10,12 @@ import attrs
 from cml_core.calibration.observers import OBSERVERS
 from cml_core.errors import ConfigError
 
-__all__ = ["NodeConfig", "QuantConfig", "Ranges", "Tail"]
+__all__ = ["NodeConfig", "QuantConfig", "Ranges", "Rounding", "Tail", "WeightRounding"]
 
 Tail = Literal["client", "server"]
 Ranges = Literal["calibrated", "proven"]
+Rounding = Literal["exact", "approximate"]
+WeightRounding = Literal["nearest", "adaptive"]
 
 _MOST_BITS = 16
 
@@ -36,6 +38,11 @@ def _one_of(*choices: str) -> Any:
     return check
 
 
+def _flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(attribute.name, value, "True or False")
+
+
 def _margin(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
         raise ConfigError(attribute.name, value, "a share of the calibrated range, 0 or more")
@@ -43,14 +50,26 @@ def _margin(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
 
 @attrs.frozen(slots=True, kw_only=True)
 class NodeConfig:
-    """Bit widths of one node, in place of the model's; None keeps the model's."""
+    """Choices for one node, in place of the model's; None keeps the model's.
+
+    Parameters
+    ----------
+    weight_bits, activation_bits, rounding_bits : int or None
+        As in `QuantConfig`. Activation and rounding bits are those of the lookups that the node's
+        result goes through.
+    rounding : {"exact", "approximate"} or None
+        As in `QuantConfig`.
+    """
 
     weight_bits: int | None = attrs.field(default=None, validator=_optional_bits)
     activation_bits: int | None = attrs.field(default=None, validator=_optional_bits)
     rounding_bits: int | None = attrs.field(default=None, validator=_optional_bits)
+    rounding: Rounding | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_one_of("exact", "approximate"))
+    )
 
 
-def _nodes(value: Mapping[str, NodeConfig | Mapping[str, int]]) -> dict[str, NodeConfig]:
+def _nodes(value: Mapping[str, NodeConfig | Mapping[str, Any]]) -> dict[str, NodeConfig]:
     return {
         name: config if isinstance(config, NodeConfig) else NodeConfig(**config)
         for name, config in value.items()
@@ -69,6 +88,21 @@ class QuantConfig:
     rounding_bits : int or None
         Accumulators wider than this are rounded to so many bits before a table lookup; None
         rounds nothing. By default two bits more than `activation_bits`.
+    rounding : {"exact", "approximate"}
+        Exact rounding costs a small bootstrap for every bit taken off. Approximate rounding is
+        free, and may give the neighbour of an integer that lies near the middle between two;
+        compilers that do not know it round exactly.
+    weight_rounding : {"nearest", "adaptive"}
+        Whether each weight goes to the nearest integer, or all of them together to those that
+        change the layer's output on the calibration data least.
+    equalize : bool
+        Give each channel of what travels between layers its own scale, which folds into the next
+        layer's weights, where that lowers the error expected of both.
+    bias_correction : bool
+        Take the mean error of rounded weights on the calibration data off the output.
+    fit_tables : bool
+        Let each entry of the table behind a rounding be the mean of the real values that fall
+        there on the calibration data, in place of the one in the middle.
     observer : str
         How calibration data decides the range of a tensor.
     ranges : {"calibrated", "proven"}
@@ -87,9 +121,16 @@ class QuantConfig:
     activation_bits: int = attrs.field(default=4, validator=_bits)
     output_bits: int = attrs.field(default=8, validator=_bits)
     rounding_bits: int | None = attrs.field(validator=_optional_bits)
+    rounding: Rounding = attrs.field(default="exact", validator=_one_of("exact", "approximate"))
+    weight_rounding: WeightRounding = attrs.field(
+        default="adaptive", validator=_one_of("nearest", "adaptive")
+    )
+    equalize: bool = attrs.field(default=True, validator=_flag)
+    bias_correction: bool = attrs.field(default=True, validator=_flag)
+    fit_tables: bool = attrs.field(default=True, validator=_flag)
     observer: str = attrs.field(default="minmax", validator=_one_of(*OBSERVERS))
     ranges: Ranges = attrs.field(default="calibrated", validator=_one_of("calibrated", "proven"))
-    margin: float = attrs.field(default=0.1, validator=_margin)
+    margin: float = attrs.field(default=0.2, validator=_margin)
     tail: Tail = attrs.field(default="client", validator=_one_of("client", "server"))
     nodes: Mapping[str, NodeConfig] = attrs.field(factory=dict, converter=_nodes)
 
@@ -113,4 +154,5 @@ class QuantConfig:
             weight_bits=own.weight_bits or self.weight_bits,
             activation_bits=own.activation_bits or self.activation_bits,
             rounding_bits=own.rounding_bits or self.rounding_bits,
+            rounding=own.rounding or self.rounding,
         )

@@ -15,6 +15,7 @@ from cml_core.graph.bind import BoundNode
 from cml_core.quantization.builder import ProgramBuilder
 from cml_core.quantization.config import NodeConfig, QuantConfig
 from cml_core.quantization.encrypted import EncryptedTensor
+from cml_core.quantization.reference import FloatReference
 
 __all__ = ["LoweringContext"]
 
@@ -39,6 +40,10 @@ class LoweringContext:
     feeds_lookup : bool
         Whether something nonlinear follows on the server, so that the width of what this node
         gives will have to be paid for.
+    reference : FloatReference, optional
+        What the float model computes on the calibration samples.
+    readers : mapping of str to int
+        How many nodes of the server's part take a tensor of the graph.
     """
 
     builder: ProgramBuilder
@@ -46,6 +51,8 @@ class LoweringContext:
     config: QuantConfig
     bound: BoundNode
     feeds_lookup: bool = False
+    reference: FloatReference | None = None
+    readers: Mapping[str, int] = MappingProxyType({})
 
     @property
     def bits(self) -> NodeConfig:
@@ -61,6 +68,18 @@ class LoweringContext:
     def notes(self) -> Mapping[str, Any]:
         """What the operator's calibration hook left for this node."""
         return self.stats.notes.get(self.bound.name, MappingProxyType({}))
+
+    def float_values(self, tensor: EncryptedTensor) -> np.ndarray | None:
+        """What the float model has for a tensor of the graph on the first calibration samples.
+
+        Returns
+        -------
+        array of shape (n, *S) or None
+            None inside operators, and where the model has no floats.
+        """
+        if self.reference is None or not tensor.name:
+            return None
+        return self.reference.of_tensor(tensor.name, tensor.shape)
 
     def value_range(self, tensor: EncryptedTensor) -> tuple[float, float]:
         """Lowest and highest real value of a tensor: calibrated, or decoded inside an operator."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from cml_core.calibration.observers import channel_ranges
 from cml_core.quantization.affine import AffineView, affine_view, channel_bounds, is_uniform, level
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.lookup import Grid, lookup
 
-__all__ = ["affine", "choose_grid", "requantize"]
+__all__ = ["affine", "balanced", "choose_grid", "requantize"]
 
 #: Widest integers that are multiplied by weights when a lookup follows; wider ones are requantized.
 _WIDEST_FACTOR = 10
+#: How much larger the largest weight of a channel is than their root mean square.
+_PEAK = 2.5
 
 
 def affine(
@@ -48,6 +51,68 @@ def affine(
 def _too_wide(ctx: LoweringContext, tensor: EncryptedTensor) -> bool:
     """Whether a product of these integers would be too wide for the lookup that follows it."""
     return ctx.feeds_lookup and tensor.register.interval.width > _WIDEST_FACTOR
+
+
+def balanced(
+    ctx: LoweringContext, tensor: EncryptedTensor, *, axis: int, strength: np.ndarray
+) -> EncryptedTensor:
+    """Requantize a tensor with a scale of its own for each channel, if that is worth it.
+
+    Scales fold into the weights that follow. Small scales keep more of a channel and leave less
+    of the weights that it meets; between one scale for all channels and one that lets each
+    channel fill its width, the power of the channel's range is taken that gives the least error
+    of both (the idea of cross-layer equalization: Nagel et al. 2019, arXiv:1906.04721, section
+    4.1; here it needs no positive homogeneity, as a lookup may have any scale).
+
+    Parameters
+    ----------
+    tensor : EncryptedTensor
+        What is about to be multiplied by weights.
+    axis : int
+        The axis of its channels.
+    strength : array of shape (K,)
+        Root mean square of the weights that each channel meets.
+
+    Returns
+    -------
+    EncryptedTensor
+        The tensor itself if it is on a grid already, holds few values, or has other readers,
+        which could not share a lookup on such a grid.
+    """
+    bits = ctx.bits.activation_bits or ctx.config.activation_bits
+    alone = ctx.readers.get(tensor.name, 1) <= 1
+    if not (ctx.config.equalize and alone) or tensor.dtype.kind != "f" or not tensor.register.size:
+        return tensor
+    if affine_view(tensor) is not None or _exact_grid(tensor, bits) is not None:
+        return tensor
+    values = tensor.values().astype(np.float64)
+    values = np.moveaxis(np.where(np.isfinite(values), values, 0.0), axis % tensor.ndim + 1, 0)
+    values = values.reshape(len(values), -1)
+    if values.size == 0:
+        return tensor
+    low, high = channel_ranges(values, ctx.config.observer, bits)
+    span = high - low
+    widest = span.max(initial=0.0)
+    if widest <= 0:
+        return tensor
+    share = np.maximum(span, widest * 2.0**-bits) / widest
+    deviation = values.std(axis=1)
+    top = 2.0 ** ((ctx.bits.weight_bits or 4) - 1) - 1
+    best: tuple[float, np.ndarray] | None = None
+    for power in (0.0, 0.25, 0.5, 0.75, 1.0):
+        scale = widest / (2**bits - 1) * share**power
+        lost = np.sum(np.square(scale * strength)) / 12
+        step = (scale * strength).max(initial=0.0) * _PEAK / max(top, 1.0)
+        lost += np.square(step) / 12 * np.sum(np.square(deviation / scale))
+        if best is None or lost < best[0] * 0.98:
+            best = float(lost), scale
+    assert best is not None
+    shape = tuple(-1 if a == axis % tensor.ndim else 1 for a in range(tensor.ndim))
+    scale = best[1].reshape(shape)
+    start = low.reshape(shape)
+    zero = (start <= 0) & (high.reshape(shape) >= 0)
+    start = np.where(zero, -scale * np.rint(-start / scale), start)
+    return lookup(ctx, tensor, Grid(scale, start, 2**bits))
 
 
 def choose_grid(ctx: LoweringContext, tensor: EncryptedTensor, bits: int) -> Grid:

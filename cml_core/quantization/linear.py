@@ -8,24 +8,20 @@ computed here, in the clear.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from cml_core.program.instructions import Opcode, bit_width
-from cml_core.program.kernels import conv_nd
-from cml_core.quantization.affine import AffineView
+from cml_core.program.instructions import Opcode
+from cml_core.program.kernels import conv_nd, window_view
 from cml_core.quantization.builder import Register
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
-from cml_core.quantization.grid import affine
-from cml_core.quantization.weights import quantize_weights
+from cml_core.quantization.grid import affine, balanced
+from cml_core.quantization.product import LinearMap, product
 
 __all__ = ["conv", "matmul", "sum_"]
-
-#: Samples that the mean error of weights is measured on.
-_SAMPLES = 256
 
 
 def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> EncryptedTensor:
@@ -41,23 +37,44 @@ def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> Encr
         Clear factor; quantized per output column.
     """
     weight = np.asarray(weight, dtype=np.float64)
-    view = affine(ctx, x, varying=(-1,))
-    inner = view.scale.reshape(-1, x.shape[-1])[0] if x.register.size else np.ones(x.shape[-1])
-    integers, step = quantize_weights(
-        inner[:, np.newaxis] * weight, ctx.bits.weight_bits or 4, axes=(-2,)
+    strength = np.sqrt(
+        np.square(weight).mean(axis=tuple({*range(weight.ndim)} - {weight.ndim - 2}))
     )
+    view = affine(ctx, balanced(ctx, x, axis=-1, strength=strength), varying=(-1,))
+    inner = view.scale.reshape(-1, x.shape[-1])[0] if x.register.size else np.ones(x.shape[-1])
 
     def emit(weights: np.ndarray) -> Register:
         return ctx.builder.emit(Opcode.MATMUL, [view.register], constants={"weight": weights})
 
-    def exact(real: np.ndarray) -> np.ndarray:
-        product: np.ndarray = np.matmul(real, weight)
-        return product
+    def apply(real: np.ndarray) -> np.ndarray:
+        result: np.ndarray = np.matmul(real, weight)
+        return result
+
+    def rows(samples: np.ndarray) -> np.ndarray:
+        return samples.reshape(1, -1, samples.shape[-1])
 
     rank = max(weight.ndim, x.ndim) - (x.ndim == 1)
-    columns = step[..., 0, :] if x.ndim == 1 else step
-    columns = columns.reshape((1,) * (rank - columns.ndim) + columns.shape)
-    return _product(ctx, view, integers, step, columns, emit, exact, x.dtype)
+    width = weight.shape[-1]
+
+    def as_result(step: np.ndarray) -> np.ndarray:
+        columns = step[..., 0, :] if x.ndim == 1 else step
+        return columns.reshape((1,) * (rank - columns.ndim) + columns.shape)
+
+    return product(
+        ctx,
+        x,
+        view,
+        LinearMap(
+            weight=inner[:, np.newaxis] * weight,
+            axes=(-2,),
+            emit=emit,
+            apply=apply,
+            as_result=as_result,
+            rows=rows if weight.ndim == 2 else None,
+            as_columns=lambda w: w.reshape(1, -1, width),
+            from_columns=lambda w: w.reshape(weight.shape),
+        ),
+    )
 
 
 def conv(
@@ -89,26 +106,24 @@ def conv(
         Number of groups that channels divide into.
     """
     weight = np.asarray(weight, dtype=np.float64)
-    rank = weight.ndim - 2
-    view = affine(ctx, x, varying=(1,))
-    per_channel = view.scale.reshape(*x.shape[:2], -1)[0, :, 0]
-    depth = weight.shape[1]
-    source = per_channel.reshape(group, depth).repeat(len(weight) // group, axis=0)
-    integers, step = quantize_weights(
-        weight * source.reshape(*source.shape, *(1,) * rank),
-        ctx.bits.weight_bits or 4,
-        axes=tuple(range(1, weight.ndim)),
+    rank, depth, kernel = weight.ndim - 2, weight.shape[1], weight.shape[2:]
+    maps = len(weight) // max(group, 1)
+    by_group = np.square(weight).reshape(group, maps, depth, -1).mean(axis=(1, 3))
+    view = affine(
+        ctx, balanced(ctx, x, axis=1, strength=np.sqrt(by_group.reshape(-1))), varying=(1,)
     )
+    per_channel = view.scale.reshape(*x.shape[:2], -1)[0, :, 0]
+    source = per_channel.reshape(group, depth).repeat(maps, axis=0)
+    before, after = (0, 0, *pads[:rank]), (0, 0, *pads[rank:])
     padded = view.register
     if any(pads):
-        before, after = (0, 0, *pads[:rank]), (0, 0, *pads[rank:])
         padded = ctx.builder.emit(Opcode.PAD, [padded], {"before": before, "after": after})
     settings = {"strides": tuple(strides), "dilations": tuple(dilations), "group": group}
 
     def emit(weights: np.ndarray) -> Register:
         return ctx.builder.emit(Opcode.CONV, [padded], settings, {"weight": weights})
 
-    def exact(real: np.ndarray) -> np.ndarray:
+    def apply(real: np.ndarray) -> np.ndarray:
         images = conv_nd(
             real.reshape(-1, *x.shape[1:]),
             weight,
@@ -119,85 +134,30 @@ def conv(
         )
         return images.reshape(*real.shape[: real.ndim - x.ndim], -1, *images.shape[1:])
 
-    channels = step.reshape(1, -1, *(1,) * rank)
-    return _product(ctx, view, integers, step, channels, emit, exact, x.dtype)
+    def rows(samples: np.ndarray) -> np.ndarray:
+        images = np.pad(samples, ((0, 0), *zip(before, after, strict=True)))
+        images = images.reshape(-1, *images.shape[2:])
+        windows = window_view(images, kernel, strides, dilations)
+        output = windows.shape[2 : 2 + rank]
+        split = windows.reshape(len(images), group, depth, *output, *kernel)
+        order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
+        return split.transpose(order).reshape(group, -1, depth * math.prod(kernel))
 
-
-def _product(
-    ctx: LoweringContext,
-    view: AffineView,
-    integers: np.ndarray,
-    step: np.ndarray,
-    scale: np.ndarray,
-    emit: Callable[[np.ndarray], Register],
-    exact: Callable[[np.ndarray], np.ndarray],
-    dtype: np.dtype[Any],
-) -> EncryptedTensor:
-    """Emit the integer product and put all that is known in the clear into its decode.
-
-    Parameters
-    ----------
-    view : AffineView
-        The encrypted factor `s * q + o`.
-    integers, step : array
-        Quantized weights, and their steps (size 1 along the axes of one channel).
-    scale : array
-        The steps with the axes of the result, size 1 along those that share a channel.
-    emit : callable
-        Emits the product of `q` with integer weights.
-    exact : callable
-        The operation L with its real weights, on real arrays with or without an axis of samples.
-    """
-    register = emit(integers)
-    shared = tuple(axis for axis, size in enumerate(scale.shape) if size == 1)
-    factor = _filling(ctx, register, shared)
-    if factor is not None:
-        register = emit(integers * factor.reshape(step.shape))
-        scale = scale / factor
-    offset = exact(view.offset) + _weight_bias(view, register, scale, exact, shared)
-    return EncryptedTensor.on_grid(register, scale, offset, dtype)
-
-
-def _filling(
-    ctx: LoweringContext, register: Register, shared: tuple[int, ...]
-) -> np.ndarray | None:
-    """Clear factors that make each channel's accumulator as wide as the widest one.
-
-    Rounding will take the same number of low bits from all of them, so a channel that uses few
-    integers would lose most of what it says. None if nothing will be rounded.
-    """
-    keep = ctx.bits.rounding_bits
-    if not ctx.feeds_lookup or not keep or register.samples.size == 0:
-        return None
-    low = register.samples.min(axis=0).min(axis=shared, keepdims=True).astype(np.int64)
-    high = register.samples.max(axis=0).max(axis=shared, keepdims=True).astype(np.int64)
-    span = high - low
-    widest = int(span.max())
-    if bit_width(0, widest) <= keep:
-        return None
-    return np.where(span > 0, widest // np.maximum(span, 1), 1)
-
-
-def _weight_bias(
-    view: AffineView,
-    register: Register,
-    scale: np.ndarray,
-    exact: Callable[[np.ndarray], np.ndarray],
-    shared: tuple[int, ...],
-) -> np.ndarray:
-    """Mean error that integer weights make on the calibration data, for each output channel.
-
-    Rounded weights shift the mean of a channel wherever its inputs have one. Adding the mean
-    error to the offset is free (bias correction: Nagel et al. 2019, arXiv:1906.04721, section
-    4.2; here it is measured on data).
-    """
-    samples = view.register.samples[:_SAMPLES]
-    if samples.size == 0:
-        return np.zeros(())
-    wanted = exact(view.scale * samples.astype(np.float64))
-    error = wanted - scale * register.samples[:_SAMPLES]
-    mean: np.ndarray = error.mean(axis=0).mean(axis=shared, keepdims=True)
-    return mean
+    return product(
+        ctx,
+        x,
+        view,
+        LinearMap(
+            weight=weight * source.reshape(*source.shape, *(1,) * rank),
+            axes=tuple(range(1, weight.ndim)),
+            emit=emit,
+            apply=apply,
+            as_result=lambda step: step.reshape(1, -1, *(1,) * rank),
+            rows=rows,
+            as_columns=lambda w: w.reshape(group, maps, -1).swapaxes(1, 2),
+            from_columns=lambda w: w.swapaxes(1, 2).reshape(weight.shape),
+        ),
+    )
 
 
 def sum_(

@@ -7,14 +7,18 @@ import numpy as np
 
 from cml_core.errors import BitWidthError, WideLookup
 from cml_core.program.instructions import Interval, Opcode, bit_width
-from cml_core.quantization.affine import pooled
+from cml_core.quantization.builder import pooled
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor, group_rows
 
-__all__ = ["Grid", "lookup"]
+__all__ = ["Grid", "lookup", "rounded_top"]
 
 #: Widest lookup that is built at all; compilers draw their own line, at 16 bits.
 _WIDEST = 20
+#: Bits of filling, on average over channels, that are worth a wider integer.
+_WORTH = 0.15
+#: Calibration samples that a table's own value weighs as much as.
+_PRIOR = 4.0
 
 
 def _float64(value: float | np.ndarray) -> np.ndarray:
@@ -72,6 +76,8 @@ def _lookup(ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid) -> Encryp
     interval = tensor.register.interval
     entries = np.arange(interval.low >> shift, (interval.high >> shift) + 1) << shift
     real = tensor.decode(entries[np.newaxis], rows[:, :1]).astype(np.float64)
+    if shift:
+        real = _fitted(ctx, tensor, real, group, entries)
     with np.errstate(all="ignore"):
         codes = np.rint((real - lowest) / steps)
     codes = np.clip(np.nan_to_num(codes, nan=0.0), 0, grid.levels - 1).astype(np.int64)
@@ -89,29 +95,43 @@ def _lookup(ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid) -> Encryp
     return result.named(tensor.name, tensor.node)
 
 
-def _filled(ctx: LoweringContext, tensor: EncryptedTensor) -> EncryptedTensor:
-    """Multiply each channel by the clear integer that makes it as wide as the widest one.
+def _fitted(
+    ctx: LoweringContext,
+    tensor: EncryptedTensor,
+    real: np.ndarray,
+    group: np.ndarray,
+    entries: np.ndarray,
+) -> np.ndarray:
+    """Replace what a table says of the middle of each rounded interval by what the data says.
 
-    Rounding takes the same number of low bits from all channels; a channel that uses few
-    integers would lose most of what it says.
+    The mean of the float model's values over the calibration samples that fall into an interval
+    is its value of least squared error. It accounts for how values are spread inside the
+    interval, and for what earlier layers have lost. `_PRIOR` samples speak for the middle.
     """
-    low, high = _occupied(ctx, tensor)
-    span = high - low
-    widest = int(span.max(initial=0))
-    keep = ctx.bits.rounding_bits
-    if tensor.register.packed or not keep or bit_width(0, widest) <= keep:
-        return tensor
-    factor = np.where(span > 0, widest // np.maximum(span, 1), 1)
-    if (factor == 1).all():
-        return tensor
-    register = ctx.builder.emit(
-        Opcode.MULTIPLY, [tensor.register], constants={"operand": factor[tensor.channel]}
-    )
-    decode = tensor.decode
-    filled = type(decode)(
-        decode.channels, lambda q, c: decode(np.rint(q / factor[c]).astype(np.int64), c)
-    )
-    return attrs.evolve(tensor, register=register, decode=filled)
+    wanted = ctx.float_values(tensor)
+    if not ctx.config.fit_tables or wanted is None or tensor.dtype.kind != "f":
+        return real
+    codes = tensor.register.samples[: len(wanted)].astype(np.int64)
+    place = np.searchsorted(entries, codes).clip(0, len(entries) - 1)
+    cell = (group * len(entries) + place).reshape(-1)
+    values = wanted.astype(np.float64).reshape(-1)
+    count = np.bincount(cell, minlength=real.size).reshape(real.shape)
+    total = np.bincount(cell, weights=values, minlength=real.size).reshape(real.shape)
+    middle = np.where(np.isfinite(real), real, 0.0)
+    prior = np.where(np.isfinite(real), _PRIOR, 0.0)
+    fitted = (total + prior * middle) / np.maximum(count + prior, 1e-300)
+    return np.where(count > 0, fitted, real)
+
+
+def rounded_top(width: int, shift: int, exact: bool) -> int:
+    """Largest integer of `width` bits that does not leave them when `shift` bits are rounded away.
+
+    Approximate rounding may err by nearly half a step, so it needs half a step more room.
+    """
+    step = 1 << shift
+    if shift == 0:
+        return int(2**width - 1)
+    return int(2**width - 1 - step // 2 if exact else 2**width - step)
 
 
 def _settle(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[EncryptedTensor, int]:
@@ -121,23 +141,19 @@ def _settle(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[EncryptedTen
     widest one decides the width. What room is left in that width is divided between both sides.
     Then low bits are rounded away if the result is wider than the node's `rounding_bits`.
     """
-    tensor = _filled(ctx, tensor)
+    exact = ctx.bits.rounding != "approximate"
+    tensor, width = _filled(ctx, tensor, exact)
     register = tensor.register
-    low, high = _occupied(ctx, tensor)
-    span = int((high - low).max(initial=0))
-    width = bit_width(0, span)
+    channels = tensor.channel, tensor.decode.channels
+    low, high = ctx.builder.occupied(register, *channels)
     keep = None if register.packed else ctx.bits.rounding_bits
     shift = max(0, width - keep) if keep else 0
-    half = (1 << shift) >> 1
-    if span + half > 2**width - 1:
-        width, shift = width + 1, shift + 1
-        half = (1 << shift) >> 1
     if width - shift > _WIDEST:
         raise BitWidthError((WideLookup(ctx.bound.name, width - shift),), 16)
-    top = 2**width - 1 - half
+    top = rounded_top(width, shift, exact)
     fits = register.interval.low >= 0 and register.interval.high <= top
     if not fits:
-        proven_low, _ = pooled(tensor, register.bounds.low, register.bounds.high)
+        proven_low, _ = pooled(*channels, register.bounds.low, register.bounds.high)
         base = np.maximum(low - (top - (high - low)) // 2, np.minimum(proven_low, low))
         register = ctx.builder.emit(
             Opcode.ADD,
@@ -149,20 +165,47 @@ def _settle(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[EncryptedTen
         moved = type(decode)(decode.channels, lambda q, c: decode(q + base[c], c))
         tensor = attrs.evolve(tensor, register=register, decode=moved)
     if shift:
+        half = (1 << shift) >> 1
         rounded = Interval(0, ((register.interval.high + half) >> shift) << shift)
-        register = ctx.builder.emit(Opcode.ROUND, [register], {"lsbs": shift}, interval=rounded)
+        register = ctx.builder.emit(
+            Opcode.ROUND, [register], {"lsbs": shift, "exact": exact}, interval=rounded
+        )
         tensor = attrs.evolve(tensor, register=register)
     return tensor, shift
 
 
-def _occupied(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest integer of each channel: calibrated with a margin, or proven."""
-    register = tensor.register
-    proven_low, proven_high = pooled(tensor, register.bounds.low, register.bounds.high)
-    # Operands that are packed together meet in combinations that calibration has not seen.
-    if ctx.builder.proven or register.packed or register.samples.size == 0:
-        return proven_low, proven_high
-    low = register.samples.min(axis=0).astype(np.int64)
-    high = register.samples.max(axis=0).astype(np.int64)
-    low, high = ctx.builder.widen(*pooled(tensor, low, high))
-    return np.maximum(low, proven_low), np.minimum(high, proven_high)
+def _filled(
+    ctx: LoweringContext, tensor: EncryptedTensor, exact: bool
+) -> tuple[EncryptedTensor, int]:
+    """Multiply each channel by a clear integer so that it fills the width that rounding keeps.
+
+    Rounding takes the same number of low bits from all channels; a channel that uses few
+    integers would lose most of what it says. Returns the tensor and the width that it fills.
+    """
+    register, decode = tensor.register, tensor.decode
+    low, high = ctx.builder.occupied(register, tensor.channel, decode.channels)
+    span = high - low
+    widest = int(span.max(initial=0))
+    width = bit_width(0, widest)
+    keep = None if register.packed else ctx.bits.rounding_bits
+    if not keep or width <= keep:
+        return tensor, width
+    present = span[span > 0]
+    best, factor = (0.0, width), np.ones_like(span)
+    # Wider integers hold whole multiples that fill better; exact rounding pays for each bit.
+    for spare in range(1 if exact else 3):
+        room = width + spare
+        top = rounded_top(room, room - keep, exact)
+        if widest > top:
+            room, top = room + 1, rounded_top(room + 1, room + 1 - keep, exact)
+        whole = np.maximum(top // np.maximum(span, 1), 1)
+        used = float(np.mean(np.log2(present * whole[span > 0] / top)))
+        if spare == 0 or used > best[0] + _WORTH:
+            best, factor = (used, room), np.where(span > 0, whole, 1)
+    if (factor == 1).all():
+        return tensor, best[1]
+    register = ctx.builder.emit(
+        Opcode.MULTIPLY, [register], constants={"operand": factor[tensor.channel]}
+    )
+    filled = type(decode)(decode.channels, lambda q, c: decode(q / factor[c], c))
+    return attrs.evolve(tensor, register=register, decode=filled), best[1]

@@ -6,6 +6,7 @@ clear) or asks the operator's quantized implementation for instructions.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import attrs
@@ -29,6 +30,7 @@ from cml_core.quantization.config import QuantConfig
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import Decode, EncryptedTensor
 from cml_core.quantization.grid import requantize
+from cml_core.quantization.reference import FloatReference
 from cml_core.quantization.tail import Split, extract_tail, split_tail
 from cml_core.samples import SampleLayout, count_samples
 
@@ -90,12 +92,16 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
         values[spec.name] = tensor
 
     before_lookups = _before_lookups(split)
+    reference = FloatReference.of(graph, stats.samples)
+    readers = Counter(name for bound in split.server for name in set(bound.node.inputs))
 
     def evaluate(bound: BoundNode, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
         if not any(isinstance(t, EncryptedTensor) for t in tensors):
             return run_numpy_op(bound, tensors)
         builder.node = bound.name
-        ctx = LoweringContext(builder, stats, config, bound, bound.name in before_lookups)
+        ctx = LoweringContext(
+            builder, stats, config, bound, bound.name in before_lookups, reference, readers
+        )
         return _lower_node(ctx, tensors)
 
     used_by_tail = {name for bound in split.tail for name in bound.node.inputs if name}

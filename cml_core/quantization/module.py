@@ -201,7 +201,9 @@ def quantize(
     stats = (
         calibration_data
         if isinstance(calibration_data, CalibrationStats)
-        else calibrate(module, calibration_data, observer=config.observer)
+        else calibrate(
+            module, calibration_data, observer=config.observer, n_bits=config.activation_bits
+        )
     )
     lowered = lower(module, stats, config)
     return QuantizedModule(lowered.program, lowered.client)

@@ -1,13 +1,29 @@
-"""Weights as integers: symmetric, one scale per output channel."""
+"""Weights as integers: symmetric, one scale per output channel.
+
+`quantize_weights` chooses scales and rounds each weight to the nearest integer; `adapt_weights`
+rounds all weights of a channel together, so that what the layer computes changes least.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["quantize_weights"]
+__all__ = ["adapt_weights", "quantize_weights", "symmetric_top"]
 
 #: Scales tried for each channel, as shares of the one that its largest weight asks for.
 _SHARES = np.linspace(1.0, 0.5, 21)
+#: Largest integer of weights that count as exact, and how exact, relative to the largest one.
+_EXACT_TOP = 255
+_SAME = 5e-7
+#: Share of the mean input power that is added to every input's own, so that a solution exists.
+_DAMPING = 0.01
+#: Inputs whose rounding errors are passed on at once.
+_BLOCK = 64
+
+
+def symmetric_top(bits: int) -> int:
+    """Largest integer of a symmetric range; 1 and 2 bits both give -1, 0 and 1."""
+    return max(1, (1 << (bits - 1)) - 1)
 
 
 def quantize_weights(
@@ -27,12 +43,17 @@ def quantize_weights(
     Returns
     -------
     integers : int64 array of the weights' shape
-        Without common factors: ones stay ones at any width.
+        Without common factors: ones stay ones at any width. Weights that are small whole
+        multiples of one number (counts, averages, weights that were quantized before) are exact
+        whatever `bits` says.
     scale : float64 array, size 1 along `axes`
         Step of each channel.
     """
     weight = np.asarray(weight, dtype=np.float64)
-    top = max(1, 2 ** (bits - 1) - 1)
+    exact = exact_weights(weight, axes)
+    if exact is not None:
+        return exact
+    top = symmetric_top(bits)
     largest = np.abs(weight).max(axis=axes, keepdims=True, initial=0.0)
     full = np.where(largest > 0, largest, 1.0) / top
     best_scale, best_error = full, np.full(full.shape, np.inf)
@@ -49,3 +70,82 @@ def quantize_weights(
     )
     divisor = np.maximum(divisor, 1)
     return integers // divisor, best_scale * divisor
+
+
+def exact_weights(
+    weight: np.ndarray, axes: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Weights as whole multiples of one step per channel, or None if they are no such thing."""
+    size = np.abs(weight)
+    if size.size == 0 or not axes:
+        return None
+    moved = np.moveaxis(size, axes, range(-len(axes), 0))
+    rows = np.sort(moved.reshape(*moved.shape[: weight.ndim - len(axes)], -1), axis=-1)
+    largest = rows[..., -1:]
+    # The step is the smallest gap between two sizes, or one of its first parts.
+    gaps = np.diff(rows, axis=-1, prepend=0.0)
+    gaps = np.where(gaps > _SAME * largest, gaps, np.inf)
+    gap = gaps.min(axis=-1, keepdims=True)
+    gap = np.where(np.isfinite(gap), gap, 1.0)
+    step = np.zeros(gap.shape)
+    for part in (3, 2, 1):
+        with np.errstate(all="ignore"):
+            places = rows * (part / gap)
+            off = np.abs(places - np.rint(places)).max(axis=-1, keepdims=True)
+        fits = (off <= _SAME * _EXACT_TOP) & (places[..., -1:] <= _EXACT_TOP)
+        step = np.where(fits, gap / part, step)
+    if (step == 0).any():
+        return None
+    pooled = {axis % weight.ndim for axis in axes}
+    step = step.reshape([1 if a in pooled else n for a, n in enumerate(weight.shape)])
+    return np.rint(weight / step).astype(np.int64), step
+
+
+def adapt_weights(weight: np.ndarray, inputs: np.ndarray, top: np.ndarray) -> np.ndarray:
+    """Round weights to integers so that products with the given inputs change least.
+
+    Inputs are taken one after another, the strongest first. Each one's weights go to the nearest
+    integers, and the error is passed on to the weights of those that follow, as far as they
+    are correlated with it (optimal brain quantization: Frantar et al. 2022, arXiv:2208.11580;
+    in a fixed order with a Cholesky factor: Frantar et al. 2023, arXiv:2210.17323, section 3).
+    The mean of the inputs does not count, as a mean error is corrected for free.
+
+    Parameters
+    ----------
+    weight : float array of shape (K, M)
+        Weights in steps of their integers.
+    inputs : array of shape (P, K)
+        What they are multiplied with on calibration data.
+    top : array of shape (M,)
+        Largest integer of each output.
+
+    Returns
+    -------
+    int64 array of shape (K, M)
+        The integers.
+    """
+    count, depth = inputs.shape
+    centred = inputs - inputs.mean(axis=0) if count else inputs
+    moments = centred.T @ centred / max(count, 1)
+    power = np.diag(moments).copy()
+    if depth < 2 or not power.any():
+        nearest: np.ndarray = np.clip(np.rint(weight), -top, top).astype(np.int64)
+        return nearest
+    # Few samples say little of correlations: they count for less the fewer there are.
+    moments *= count / (count + depth)
+    moments[np.diag_indices(depth)] = power + _DAMPING * power.mean()
+    order = np.argsort(-power, kind="stable")
+    factor = np.linalg.cholesky(np.linalg.inv(moments[np.ix_(order, order)])).T
+    rest = np.array(weight[order], dtype=np.float64)
+    chosen = np.zeros_like(rest)
+    for start in range(0, depth, _BLOCK):
+        stop = min(start + _BLOCK, depth)
+        errors = np.zeros((stop - start, rest.shape[1]))
+        for k in range(start, stop):
+            chosen[k] = np.clip(np.rint(rest[k]), -top, top)
+            errors[k - start] = (rest[k] - chosen[k]) / factor[k, k]
+            rest[k + 1 : stop] -= np.outer(factor[k, k + 1 : stop], errors[k - start])
+        rest[stop:] -= factor[start:stop, stop:].T @ errors
+    integers = np.empty(weight.shape, dtype=np.int64)
+    integers[order] = chosen
+    return integers

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cml_core as cml
-from cml_core.errors import ConfigError, InputShapeError, KeysMissingError
+from cml_core.errors import InputShapeError, KeysMissingError
 from cml_core.fhe.backend import installed_backends
 from cml_core.program.instructions import Opcode
 from tests.networks import Net, mlp, residual_cnn, samples
@@ -17,7 +17,8 @@ if not COMPILERS:
 
 only_concrete_python = pytest.mark.skipif(
     "concrete-python" not in COMPILERS,
-    reason="concrete-numpy has one precision for the whole circuit: it would run for hours",
+    reason="concrete-numpy has one precision for the whole circuit: with the digits at 4 bits it "
+    "generated keys in 100 s and had not finished one prediction after 23 minutes",
 )
 
 
@@ -145,18 +146,38 @@ def test_several_inputs_and_outputs_one_of_them_passed_through(key_cache):
         np.testing.assert_array_equal(simulated[name], clear[name])
 
 
-@only_concrete_python
-def test_approximate_rounding_is_chosen_by_the_user_and_cheaper(small):
+def test_approximate_rounding_is_chosen_by_the_user_and_may_be_overruled():
     data = samples([16], 60)
-    quantized = quantized_net(mlp([16, 8, 4]), data, 4, rounding_bits=4)
-    exact, loose = quantized.compile(), quantized.compile(rounding="approximate")
-    assert loose.report.complexity < exact.report.complexity
+    module = cml.NumpyModule.from_onnx(mlp([16, 8, 4]))
+    config = cml.QuantConfig.with_bits(4, rounding_bits=4, rounding="approximate")
+    quantized = cml.quantize(module, data, config)
+    loose, exact = quantized.compile(), quantized.compile(rounding="exact")
+    if "concrete-python" in COMPILERS:
+        assert loose.report.complexity < exact.report.complexity / 1.5
+    else:
+        assert loose.report.complexity == exact.report.complexity
+    np.testing.assert_array_equal(exact.simulate(data), quantized(data))
 
 
-@pytest.mark.skipif("concrete-numpy" not in COMPILERS, reason="about concrete-numpy")
-def test_approximate_rounding_is_refused_where_the_compiler_has_none(small):
-    with pytest.raises(ConfigError, match="exact"):
-        small[0].compile(rounding="approximate")
+@only_concrete_python
+def test_approximate_rounding_is_off_by_one_step_at_most():
+    """A lookup gives the table's entry for the nearest step or for one beside it."""
+    data = samples([4], 200)
+    net = Net(["batch", 4])
+    model = net.model(net.add("Tanh", net.add("MatMul", "x", net.normal(4, 6))))
+    config = cml.QuantConfig.with_bits(
+        6, rounding_bits=4, rounding="approximate", tail="server", fit_tables=False
+    )
+    quantized = cml.quantize(cml.NumpyModule.from_onnx(model), data, config)
+    (round_,) = (i for i in quantized.program.instructions if i.opcode is Opcode.ROUND)
+    assert not round_.attributes["exact"]
+    (lookup,) = (i for i in quantized.program.instructions if i.opcode is Opcode.LOOKUP)
+    tables = lookup.constants["tables"].astype(float)
+    (code,) = quantized.client.outputs
+    step = np.abs(np.diff(tables, axis=1)).max() * code.scale.max()
+    loose, clear = quantized.compile().simulate(data), quantized(data)
+    assert np.abs(loose - clear).max() <= step * 1.001
+    assert (loose != clear).mean() < 0.2
 
 
 # --- real models ---

@@ -32,5 +32,7 @@ def test_rounding_follows_activation_bits_unless_given():
 
 def test_nodes_override_the_model():
     config = QuantConfig.with_bits(4, nodes={"a": {"weight_bits": 2}, "b": NodeConfig()})
-    assert config.of_node("a") == NodeConfig(weight_bits=2, activation_bits=4, rounding_bits=6)
+    assert config.of_node("a") == NodeConfig(
+        weight_bits=2, activation_bits=4, rounding_bits=6, rounding="exact"
+    )
     assert config.of_node("b") == config.of_node("unknown")

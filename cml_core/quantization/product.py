@@ -1,0 +1,195 @@
+"""What every product of encrypted integers with clear weights does to its weights.
+
+Rounded to integers, scaled so that each channel fills the width that its lookup keeps, corrected
+for their mean error; all of it in the clear, by what the calibration data shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import attrs
+import numpy as np
+
+from cml_core.program.instructions import bit_width
+from cml_core.quantization.affine import AffineView
+from cml_core.quantization.builder import Register
+from cml_core.quantization.context import LoweringContext
+from cml_core.quantization.encrypted import EncryptedTensor
+from cml_core.quantization.lookup import rounded_top
+from cml_core.quantization.weights import adapt_weights, quantize_weights, symmetric_top
+
+__all__ = ["LinearMap", "product"]
+
+#: Samples that the mean error of weights is measured on.
+_SAMPLES = 1024
+#: Most numbers in the matrix of inputs that weights are adapted to.
+_INPUTS = 2**23
+#: How much coarser than asked for weights may become, so that an accumulator needs no further bit.
+_COARSER = 1.12
+
+
+@attrs.frozen(slots=True, eq=False)
+class LinearMap:
+    """A linear operation L with clear weights, and how to lay them out.
+
+    Parameters
+    ----------
+    weight : float array
+        Its weights on the integers of the encrypted factor, the factor's scales multiplied in.
+    axes : tuple of int
+        Axes of `weight` that belong to one output channel.
+    emit : callable
+        Emits the product with integer weights.
+    apply : callable
+        L with its real weights, on real arrays with or without a leading axis of samples.
+    as_result : callable
+        Brings what has one entry per channel from the axes of `weight` to those of the result.
+    rows : callable or None
+        Integer samples `(N, *S)` to the matrix of inputs `(G, P, K)` that each of G groups of
+        channels multiplies; None where there is no such matrix.
+    as_columns, from_columns : callable
+        Weights to `(G, K, M)` and back.
+    """
+
+    weight: np.ndarray
+    axes: tuple[int, ...]
+    emit: Callable[[np.ndarray], Register]
+    apply: Callable[[np.ndarray], np.ndarray]
+    as_result: Callable[[np.ndarray], np.ndarray]
+    rows: Callable[[np.ndarray], np.ndarray] | None
+    as_columns: Callable[[np.ndarray], np.ndarray]
+    from_columns: Callable[[np.ndarray], np.ndarray]
+
+
+def product(
+    ctx: LoweringContext, x: EncryptedTensor, view: AffineView, linear: LinearMap
+) -> EncryptedTensor:
+    """Emit the integer product and put all that is known in the clear into its decode."""
+    integers, step = _rounded(ctx, view, linear)
+    register = linear.emit(integers)
+    shared = tuple(k for k, size in enumerate(linear.as_result(step).shape) if size == 1)
+    ratio = _filling(ctx, register, shared)
+    if ratio is not None:
+        integers, step = _refined(ctx, view, linear, integers, step, _as_step(ratio, step))
+        register = linear.emit(integers)
+    scale = linear.as_result(step)
+    offset = linear.apply(view.offset)
+    if ctx.config.bias_correction:
+        offset = offset + _mean_error(view, register, scale, linear, shared)
+    return EncryptedTensor.on_grid(register, scale, offset, x.dtype)
+
+
+def _as_step(per_channel: np.ndarray, step: np.ndarray) -> np.ndarray:
+    return per_channel.reshape(step.shape)
+
+
+def _rounded(
+    ctx: LoweringContext, view: AffineView, linear: LinearMap
+) -> tuple[np.ndarray, np.ndarray]:
+    bits = ctx.bits.weight_bits or 4
+    integers, step = quantize_weights(linear.weight, bits, axes=linear.axes)
+    return _adapted(ctx, view, linear, integers, step, symmetric_top(bits)), step
+
+
+def _adapted(
+    ctx: LoweringContext,
+    view: AffineView,
+    linear: LinearMap,
+    integers: np.ndarray,
+    step: np.ndarray,
+    top: int | np.ndarray,
+) -> np.ndarray:
+    """Round all weights of a channel together, if that was asked for and would change any."""
+    wanted = linear.weight / step
+    if ctx.config.weight_rounding != "adaptive" or linear.rows is None:
+        return integers
+    if view.register.samples.size == 0 or np.abs(wanted - integers).max(initial=0.0) < 1e-6:
+        return integers
+    inputs = _inputs(view.register.samples, linear.rows)
+    columns = linear.as_columns(wanted)
+    tops = linear.as_columns(np.broadcast_to(top, wanted.shape)).max(axis=1)
+    adapted = [adapt_weights(w, x, t) for w, x, t in zip(columns, inputs, tops, strict=True)]
+    return linear.from_columns(np.stack(adapted))
+
+
+def _inputs(samples: np.ndarray, rows: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The matrix of inputs on as many samples as its size allows."""
+    size = rows(samples[:1]).size
+    count = max(1, min(len(samples), _INPUTS // max(size, 1)))
+    matrix: np.ndarray = rows(samples[:count]).astype(np.float64)
+    return matrix
+
+
+def _filling(
+    ctx: LoweringContext, register: Register, shared: tuple[int, ...]
+) -> np.ndarray | None:
+    """What each channel's steps must be multiplied with so that it fills the accumulator.
+
+    Rounding will take the same number of low bits from all channels, so one that uses few
+    integers would lose most of what it says. None if nothing will be rounded.
+    """
+    keep = ctx.bits.rounding_bits
+    if not ctx.feeds_lookup or not keep or register.samples.size == 0:
+        return None
+    sizes = tuple(1 if axis in shared else n for axis, n in enumerate(register.shape))
+    count = math.prod(sizes)
+    channel = np.broadcast_to(np.arange(count).reshape(sizes), register.shape)
+    low, high = ctx.builder.occupied(register, channel, count)
+    span = (high - low).reshape(sizes)
+    widest = int(span.max())
+    width = bit_width(0, widest)
+    if width <= keep:
+        return None
+    exact = ctx.bits.rounding != "approximate"
+    while widest > _COARSER * rounded_top(width, width - keep, exact):
+        width += 1
+    target = rounded_top(width, width - keep, exact)
+    # Rounding weights anew moves the ends by some integers.
+    aim = max(1.0, target - max(1.0, 0.02 * target))
+    return np.where(span > 0, span / aim, 1.0)
+
+
+def _refined(
+    ctx: LoweringContext,
+    view: AffineView,
+    linear: LinearMap,
+    integers: np.ndarray,
+    step: np.ndarray,
+    ratio: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights with other steps, `ratio` times as large.
+
+    Weights that are exact are multiplied by whole numbers and stay so.
+    """
+    exact = np.abs(linear.weight - integers * step).max(axis=linear.axes, keepdims=True, initial=0)
+    whole = exact <= 1e-6 * np.abs(linear.weight).max(axis=linear.axes, keepdims=True, initial=0)
+    factor = np.maximum(1, np.floor(1 / ratio + 1e-9)).astype(np.int64)
+    finer = np.where(whole, step / factor, step * ratio)
+    top = np.ceil(symmetric_top(ctx.bits.weight_bits or 4) / np.minimum(ratio, 1.0))
+    top = np.maximum(top, np.abs(integers).max(axis=linear.axes, keepdims=True) * factor)
+    nearest = np.clip(np.rint(linear.weight / finer), -top, top).astype(np.int64)
+    return _adapted(ctx, view, linear, nearest, finer, top), finer
+
+
+def _mean_error(
+    view: AffineView,
+    register: Register,
+    scale: np.ndarray,
+    linear: LinearMap,
+    shared: tuple[int, ...],
+) -> np.ndarray:
+    """Mean error that integer weights make on the calibration data, for each output channel.
+
+    Rounded weights shift the mean of a channel wherever its inputs have one. Adding the mean
+    error to the offset is free (bias correction: Nagel et al. 2019, arXiv:1906.04721, section
+    4.2; here it is measured on data).
+    """
+    samples = view.register.samples[:_SAMPLES]
+    if samples.size == 0:
+        return np.zeros(())
+    wanted = linear.apply(view.scale * samples.astype(np.float64))
+    error = wanted - scale * register.samples[:_SAMPLES]
+    mean: np.ndarray = error.mean(axis=0).mean(axis=shared, keepdims=True)
+    return mean
