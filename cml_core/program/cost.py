@@ -1,31 +1,48 @@
 """What a program costs under encryption, predicted without compiling it.
 
-Cost is programmable bootstraps: it grows steeply with the width of what enters a table and
-linearly with the number of elements. The figures are the complexities that Concrete's optimizer
-reports for one lookup (concrete-python 2.11, failure probability 2**-40).
+Cost is programmable bootstraps. One of them is dearer the wider the integer that enters its table,
+and the less noise its result may have: a result that passes through large weights, or that is
+read at many bits, must leave room for that. Concrete chooses parameters once for all lookups of
+a width, by the most demanding of them; so does the prediction.
 """
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections import Counter
 
 import attrs
+import numpy as np
 
+from cml_core.program.cost_table import LOOKUP_COMPLEXITY
 from cml_core.program.instructions import Instruction, Opcode, Program
 
-__all__ = ["LOOKUP_COMPLEXITY", "NodeCost", "lookup_complexity", "lookup_width", "program_cost"]
+__all__ = ["NodeCost", "lookup_complexity", "lookup_width", "program_cost"]
 
-#: Complexity of one lookup by input width in bits, 1 to 9; beyond, each bit costs 2.3 times more.
-LOOKUP_COMPLEXITY = (2.9e7, 4.1e7, 5.9e7, 9.6e7, 2.2e8, 5.1e8, 1.2e9, 2.6e9, 6.0e9)
+#: Where a lookup's result goes when nothing is known of it: eight bits after small weights.
+_USUAL_DEMAND = 12.0
+#: How much more a lookup costs for each bit beyond the table.
 _GROWTH = 2.3
+#: Noise of a fresh encryption relative to a lookup's result; it is far smaller.
+_FRESH = 2.0**-20
 
 
-def lookup_complexity(width: int) -> float:
-    """Complexity of one table lookup on an integer of `width` bits."""
-    known = len(LOOKUP_COMPLEXITY)
-    if width <= known:
-        return LOOKUP_COMPLEXITY[max(width, 1) - 1]
-    return LOOKUP_COMPLEXITY[-1] * float(_GROWTH ** (width - known))
+def lookup_complexity(width: int, demand: float = _USUAL_DEMAND) -> float:
+    """Complexity of one table lookup, in the unit of Concrete's optimizer.
+
+    Parameters
+    ----------
+    width : int
+        Bits that enter the table.
+    demand : float
+        Bits at which the result is read, plus the binary logarithm of the norm of the weights
+        that it passes through.
+    """
+    widest = max(LOOKUP_COMPLEXITY)
+    steps = LOOKUP_COMPLEXITY[min(max(width, 1), widest)]
+    place = max(0, bisect_right([least for least, _ in steps], demand) - 1)
+    return steps[place][1] * float(_GROWTH ** max(0, width - widest))
 
 
 def lookup_width(program: Program, instruction: Instruction) -> int:
@@ -60,20 +77,89 @@ class NodeCost:
 
 def program_cost(program: Program) -> dict[str, NodeCost]:
     """Lookups and predicted complexity for every node that has some, in program order."""
+    demand = _demands(program)
     lookups: dict[str, Counter[int]] = {}
     rounded: Counter[str] = Counter()
-    complexity: Counter[str] = Counter()
+    complexity: dict[str, float] = {}
     for instruction in program.instructions:
+        node = instruction.node
         if instruction.opcode is Opcode.LOOKUP:
-            width = lookup_width(program, instruction)
-            lookups.setdefault(instruction.node, Counter())[width] += instruction.size
-            complexity[instruction.node] += instruction.size * lookup_complexity(width)  # type: ignore[assignment]
-        elif instruction.opcode is Opcode.ROUND and instruction.attributes.get("exact", True):
+            width, count = lookup_width(program, instruction), instruction.size
+            lookups.setdefault(node, Counter())[width] += count
+        elif _rounds_exactly(instruction):
             bits = int(instruction.attributes["lsbs"])
-            lookups.setdefault(instruction.node, Counter())
-            rounded[instruction.node] += instruction.size * bits
-            complexity[instruction.node] += instruction.size * bits * lookup_complexity(1)  # type: ignore[assignment]
+            width, count = 1, instruction.size * bits
+            lookups.setdefault(node, Counter())
+            rounded[node] += count
+        else:
+            continue
+        cost = count * lookup_complexity(width, demand.get(width, 0.0))
+        complexity[node] = complexity.get(node, 0.0) + cost
     return {
-        node: NodeCost(counts, rounded[node], float(complexity[node]))
-        for node, counts in lookups.items()
+        node: NodeCost(counts, rounded[node], complexity[node]) for node, counts in lookups.items()
     }
+
+
+def _rounds_exactly(instruction: Instruction) -> bool:
+    return instruction.opcode is Opcode.ROUND and bool(instruction.attributes.get("exact", True))
+
+
+def _demands(program: Program) -> dict[int, float]:
+    """The greatest demand on results of lookups, by the width of those lookups."""
+    noise: list[float] = []
+    sources: list[frozenset[int]] = []
+    demand: dict[int, float] = {}
+
+    def read(position: int, width: int) -> None:
+        wanted = width + 0.5 * math.log2(max(noise[position], 1e-30))
+        for source in sources[position]:
+            demand[source] = max(demand.get(source, 0.0), wanted)
+
+    for instruction in program.instructions:
+        inputs = instruction.inputs
+        behind = frozenset().union(*(sources[i] for i in inputs))
+        if instruction.opcode is Opcode.INPUT:
+            noise.append(_FRESH)
+        elif instruction.opcode is Opcode.LOOKUP:
+            width = lookup_width(program, instruction)
+            read(inputs[0], width)
+            noise.append(1.0)
+            behind = frozenset({width})
+        elif _rounds_exactly(instruction):
+            # Each bit that is taken off is looked up and subtracted at full width.
+            width = program.instructions[inputs[0]].interval.width
+            read(inputs[0], width)
+            demand[1] = max(demand.get(1, 0.0), float(width))
+            noise.append(noise[inputs[0]] + float(instruction.attributes["lsbs"]))
+            behind = behind | {1}
+        else:
+            terms = program.instructions[inputs[0]].size / max(instruction.size, 1)
+            noise.append(_gain(instruction, [noise[i] for i in inputs], terms))
+        sources.append(behind)
+    for position in program.outputs:
+        read(position, program.instructions[position].interval.width)
+    return demand
+
+
+def _gain(instruction: Instruction, noise: list[float], terms: float) -> float:
+    """Variance of the noise after an instruction, in variances of one lookup's result.
+
+    `terms` is how many elements of the first input there are for each of the result.
+    """
+    opcode, constants = instruction.opcode, instruction.constants
+    if opcode is Opcode.MATMUL:
+        return noise[0] * _largest(np.square(constants["weight"].astype(np.float64)).sum(axis=-2))
+    if opcode is Opcode.CONV:
+        weight = constants["weight"].astype(np.float64)
+        return noise[0] * _largest(np.square(weight).reshape(len(weight), -1).sum(axis=1))
+    if opcode is Opcode.MULTIPLY:
+        return noise[0] * _largest(np.square(constants["operand"].astype(np.float64)))
+    if opcode is Opcode.SUM:
+        return noise[0] * max(terms, 1.0)
+    if opcode in (Opcode.ADD, Opcode.SUBTRACT):
+        return sum(noise)
+    return max(noise)
+
+
+def _largest(values: np.ndarray) -> float:
+    return float(values.max(initial=0.0))
