@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from cml_core.calibration.observers import Observer, make_observer
 
-__all__ = ["CalibrationRecorder", "CalibrationStats", "TensorRange"]
+__all__ = ["CalibrationRecorder", "CalibrationStats", "ProposedGrid", "TensorRange"]
 
 
 @attrs.frozen(slots=True)
@@ -20,6 +20,15 @@ class TensorRange:
 
     low: float
     high: float
+
+
+@attrs.frozen(slots=True)
+class ProposedGrid:
+    """What a node asks a tensor for: the values `scale * q + offset`, q in `[0, levels)`."""
+
+    scale: float = attrs.field(converter=float)
+    offset: float = attrs.field(converter=float)
+    levels: int = attrs.field(converter=int)
 
 
 @attrs.frozen(slots=True, eq=False, repr=False)
@@ -34,11 +43,14 @@ class CalibrationStats:
         By node name, what the operator's calibration hook left.
     samples : mapping of str to array
         The calibration data itself, `(N, *S)` for each model input.
+    grids : mapping of str to ProposedGrid
+        By tensor name, the grid that all its readers proposed.
     """
 
     ranges: Mapping[str, TensorRange]
     notes: Mapping[str, Mapping[str, Any]]
     samples: Mapping[str, np.ndarray]
+    grids: Mapping[str, ProposedGrid] = MappingProxyType({})
 
 
 @attrs.define(slots=True, eq=False)
@@ -54,13 +66,18 @@ class CalibrationRecorder:
     notes : dict
         For the hook of the current node: anything it wants to keep between batches and to find
         again as `ctx.notes` when the node is lowered.
+    proposals : dict
+        By tensor name and by node name, the grids that nodes proposed for what they take.
     """
 
     observer: str = "minmax"
     bits: int = 8
     notes: dict[str, Any] = attrs.field(factory=dict)
+    proposals: dict[str, dict[str, ProposedGrid]] = attrs.field(factory=dict, init=False)
     _observers: dict[str, Observer] = attrs.field(factory=dict, init=False)
     _by_node: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
+    _node: str = attrs.field(default="", init=False)
+    _inputs: tuple[str, ...] = attrs.field(default=(), init=False)
 
     def observe(self, tensor: str, values: np.ndarray) -> None:
         """Add one batch of a tensor's values to what is known of it."""
@@ -68,14 +85,40 @@ class CalibrationRecorder:
             self._observers[tensor] = make_observer(self.observer)
         self._observers[tensor].update(np.asarray(values))
 
-    def turn_to(self, node: str) -> None:
-        """Make `notes` those of the given node."""
+    def turn_to(self, node: str, inputs: Sequence[str] = ()) -> None:
+        """Make `notes` those of the given node, which takes the given tensors."""
         self.notes = self._by_node.setdefault(node, {})
+        self._node, self._inputs = node, tuple(inputs)
 
-    def finish(self, samples: Mapping[str, np.ndarray]) -> CalibrationStats:
-        """Return what was gathered."""
+    def propose_grid(self, position: int, scale: float, offset: float, levels: int) -> None:
+        """Say on which grid the current node needs nothing done to one of its inputs.
+
+        If all readers of a model input propose the same grid, the client encodes it on that grid.
+        A later proposal of the same node takes the place of an earlier one.
+
+        Parameters
+        ----------
+        position : int
+            Which of the node's inputs.
+        scale, offset : float
+            Step and lowest value.
+        levels : int
+            Number of values.
+        """
+        grid = ProposedGrid(scale, offset, levels)
+        self.proposals.setdefault(self._inputs[position], {})[self._node] = grid
+
+    def finish(
+        self,
+        samples: Mapping[str, np.ndarray],
+        grids: Mapping[str, ProposedGrid] = MappingProxyType({}),
+    ) -> CalibrationStats:
+        """Return what was gathered, with the grids that all readers of a tensor agree on."""
         ranges = {name: TensorRange(*o.range(self.bits)) for name, o in self._observers.items()}
         notes = {name: MappingProxyType(kept) for name, kept in self._by_node.items() if kept}
         return CalibrationStats(
-            MappingProxyType(ranges), MappingProxyType(notes), MappingProxyType(dict(samples))
+            MappingProxyType(ranges),
+            MappingProxyType(notes),
+            MappingProxyType(dict(samples)),
+            MappingProxyType(dict(grids)),
         )

@@ -37,9 +37,6 @@ def _report(module: QuantizedModule, compiled: dict[str, Any] | None) -> dict[st
     """The report as plain data, without the file's name."""
     layout = module.client.layout
     program = module.report().as_dict()
-    total = program["predicted_complexity"]
-    for row in program["nodes"]:
-        row["share"] = row["predicted_complexity"] / total if total else 0.0
     tail = module.client.tail
     return {
         "inputs": [_spec(spec) for spec in layout.inputs],
@@ -61,22 +58,34 @@ def _spec(spec: TensorSpec) -> dict[str, Any]:
 
 def _print_report(model: str, report: dict[str, Any]) -> None:
     show_text(f"{model}\n")
-    columns = ("node", "bits", "interval", "lookups", "rounded bits", "complexity", "share")
+    columns = (
+        "node", "bits", "in", "out", "interval", "lookups", "rounded bits", "complexity", "share",
+        "SNR dB",
+    )  # fmt: skip
     rows = [_cells(row) for row in report["nodes"]]
     rounded = sum(row["rounded_bits"] for row in report["nodes"])
     widest, lookups = report["max_bit_width"], report["lookups"]
     total = report["predicted_complexity"]
-    rows.append(("total", widest, None, lookups or None, rounded or None, f"{total:.3g}", None))
+    totals = (lookups or None, rounded or None, f"{total:.3g}", None, None)
+    rows.append(("total", widest, None, None, None, *totals))
     show_table(columns, rows)
     facts = {
         "inputs": ", ".join(map(_print_spec, report["inputs"])),
         "outputs": ", ".join(map(_print_spec, report["outputs"])),
         "by the client": ", ".join(report["client_nodes"]),
         "instructions": str(report["instructions"]),
+        "overflows": _overflows(report),
         **_compiled_facts(report["compiled"]),
     }
     show_text("")
     show_facts({name: value for name, value in facts.items() if value}, indent=0)
+
+
+def _overflows(report: dict[str, Any]) -> str:
+    drawn, left = report["drawn_samples"], report["overflowing_samples"]
+    if not drawn:
+        return ""
+    return f"{left} of {drawn} samples drawn up to half as wide again as the calibration data"
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
@@ -86,11 +95,14 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         row["node"],
         row["max_bit_width"],
+        row["bits_in"],
+        row["bits_out"],
         f"[{low}, {high}]",
         lookups,
         row["rounded_bits"] or None,
         f"{row['predicted_complexity']:.3g}" if costs else None,
         f"{100 * row['share']:.0f} %" if costs else None,
+        None if row["signal_to_noise_db"] is None else f"{row['signal_to_noise_db']:.1f}",
     )
 
 

@@ -55,8 +55,8 @@ class NodeConfig:
     Parameters
     ----------
     weight_bits, activation_bits, rounding_bits : int or None
-        As in `QuantConfig`. Activation and rounding bits are those of the lookups that the node's
-        result goes through.
+        As in `QuantConfig`. Activation and rounding bits are those of the lookups that the node
+        asks for: what it takes.
     rounding : {"exact", "approximate"} or None
         As in `QuantConfig`.
     """
@@ -67,6 +67,16 @@ class NodeConfig:
     rounding: Rounding | None = attrs.field(
         default=None, validator=attrs.validators.optional(_one_of("exact", "approximate"))
     )
+
+    def narrower(self, other: NodeConfig) -> NodeConfig:
+        """What serves two readers: the fewer rounding bits, exact if one of them is."""
+        kept = [bits for bits in (self.rounding_bits, other.rounding_bits) if bits is not None]
+        exact = "exact" in (self.rounding, other.rounding)
+        return attrs.evolve(
+            self,
+            rounding_bits=min(kept, default=None),
+            rounding="exact" if exact else self.rounding,
+        )
 
 
 def _nodes(value: Mapping[str, NodeConfig | Mapping[str, Any]]) -> dict[str, NodeConfig]:
@@ -85,9 +95,13 @@ class QuantConfig:
     input_bits, weight_bits, activation_bits, output_bits : int
         Bit widths of the model's inputs, of weights, of what travels between layers, and of
         outputs that are requantized on the server (`tail="server"`).
+    final_bits : int or None
+        Bits of weights and activations in linear layers whose results are decrypted, in place of
+        `weight_bits` and `activation_bits`. A wide result leaves less room for noise and makes
+        every lookup dearer.
     rounding_bits : int or None
         Accumulators wider than this are rounded to so many bits before a table lookup; None
-        rounds nothing. By default two bits more than `activation_bits`.
+        rounds nothing. By default one bit more than `activation_bits`.
     rounding : {"exact", "approximate"}
         Exact rounding costs a small bootstrap for every bit taken off. Approximate rounding is
         free, and may give the neighbour of an integer that lies near the middle between two;
@@ -120,6 +134,7 @@ class QuantConfig:
     weight_bits: int = attrs.field(default=4, validator=_bits)
     activation_bits: int = attrs.field(default=4, validator=_bits)
     output_bits: int = attrs.field(default=8, validator=_bits)
+    final_bits: int | None = attrs.field(default=None, validator=_optional_bits)
     rounding_bits: int | None = attrs.field(validator=_optional_bits)
     rounding: Rounding = attrs.field(default="exact", validator=_one_of("exact", "approximate"))
     weight_rounding: WeightRounding = attrs.field(
@@ -137,7 +152,34 @@ class QuantConfig:
     @rounding_bits.default
     def _default_rounding(self) -> int:
         bits = self.activation_bits
-        return min(bits + 2, _MOST_BITS) if isinstance(bits, int) and bits > 0 else 6
+        return min(bits + 1, _MOST_BITS) if isinstance(bits, int) and bits > 0 else 5
+
+    @classmethod
+    def fast(cls, **options: Any) -> QuantConfig:
+        """Return the preset of low cost: lookups of four bits behind approximate rounding.
+
+        What does not cost anything is wide (inputs, weights, what lookups give); results that
+        are decrypted are narrow, which keeps lookups cheap.
+
+        Parameters
+        ----------
+        options
+            Fields to set otherwise.
+        """
+        free = {"input_bits": 6, "weight_bits": 6, "activation_bits": 6, "final_bits": 4}
+        return cls(**{**free, "rounding_bits": 4, "rounding": "approximate", **options})
+
+    @classmethod
+    def best(cls, **options: Any) -> QuantConfig:
+        """Return the preset of high accuracy: lookups of six bits behind approximate rounding.
+
+        Parameters
+        ----------
+        options
+            Fields to set otherwise.
+        """
+        free = {"input_bits": 8, "weight_bits": 8, "activation_bits": 8, "final_bits": 6}
+        return cls(**{**free, "rounding_bits": 6, "rounding": "approximate", **options})
 
     @classmethod
     def with_bits(cls, n_bits: int, **options: Any) -> QuantConfig:
@@ -147,12 +189,13 @@ class QuantConfig:
         widths = {"input_bits": n_bits, "weight_bits": n_bits, "activation_bits": n_bits}
         return cls(**{**widths, **options})
 
-    def of_node(self, name: str) -> NodeConfig:
-        """Bit widths in force at a node."""
+    def of_node(self, name: str, *, final: bool = False) -> NodeConfig:
+        """Bit widths in force at a node; `final` says whether its results are decrypted."""
         own = self.nodes.get(name, NodeConfig())
+        last = self.final_bits if final else None
         return NodeConfig(
-            weight_bits=own.weight_bits or self.weight_bits,
-            activation_bits=own.activation_bits or self.activation_bits,
+            weight_bits=own.weight_bits or last or self.weight_bits,
+            activation_bits=own.activation_bits or last or self.activation_bits,
             rounding_bits=own.rounding_bits or self.rounding_bits,
             rounding=own.rounding or self.rounding,
         )

@@ -12,6 +12,7 @@ import numpy as np
 from cml_core.calibration.stats import CalibrationStats
 from cml_core.errors import QuantizationError
 from cml_core.graph.bind import BoundNode
+from cml_core.ops.schema import OpKind
 from cml_core.quantization.builder import ProgramBuilder
 from cml_core.quantization.config import NodeConfig, QuantConfig
 from cml_core.quantization.encrypted import EncryptedTensor
@@ -40,6 +41,8 @@ class LoweringContext:
     feeds_lookup : bool
         Whether something nonlinear follows on the server, so that the width of what this node
         gives will have to be paid for.
+    lookup_bits : NodeConfig, optional
+        The bits in force where the node's result will be looked up; by default the node's own.
     reference : FloatReference, optional
         What the float model computes on the calibration samples.
     readers : mapping of str to int
@@ -51,13 +54,15 @@ class LoweringContext:
     config: QuantConfig
     bound: BoundNode
     feeds_lookup: bool = False
+    lookup_bits: NodeConfig | None = None
     reference: FloatReference | None = None
     readers: Mapping[str, int] = MappingProxyType({})
 
     @property
     def bits(self) -> NodeConfig:
         """Bit widths in force at this node."""
-        return self.config.of_node(self.bound.name)
+        final = not self.feeds_lookup and self.bound.plugin.schema.kind is OpKind.LINEAR
+        return self.config.of_node(self.bound.name, final=final)
 
     @property
     def n_outputs(self) -> int:

@@ -6,6 +6,7 @@ clear) or asks the operator's quantized implementation for instructions.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from typing import Any
 
@@ -26,8 +27,9 @@ from cml_core.quantization.affine import affine_parameters
 from cml_core.quantization.batching import output_batch_axes
 from cml_core.quantization.builder import ProgramBuilder, Register
 from cml_core.quantization.client import ClientSide, InputCode, OutputCode
-from cml_core.quantization.config import QuantConfig
+from cml_core.quantization.config import NodeConfig, QuantConfig
 from cml_core.quantization.context import LoweringContext
+from cml_core.quantization.diagnosis import Diagnosis, count_overflows, noise_of
 from cml_core.quantization.encrypted import Decode, EncryptedTensor
 from cml_core.quantization.grid import requantize
 from cml_core.quantization.reference import FloatReference
@@ -42,10 +44,11 @@ _CLIENT_TABLE = 2**20
 
 @attrs.frozen(slots=True, eq=False)
 class Lowered:
-    """What lowering gives: the server's program and the client's side of it."""
+    """What lowering gives: the server's program, the client's side of it, and what was measured."""
 
     program: Program
     client: ClientSide
+    diagnosis: Diagnosis
 
 
 def find_unquantized(graph: BoundGraph, split: Split) -> tuple[UnsupportedNode, ...]:
@@ -80,9 +83,10 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
     missing = find_unquantized(graph, split)
     if missing:
         raise UnsupportedNodesError(graph.graph.source, missing, stage="quantized")
-    batch_axes = output_batch_axes(module, stats.samples)
+    samples = stats.samples
+    batch_axes = output_batch_axes(module, samples)
     builder = ProgramBuilder(
-        count_samples(stats.samples), proven=config.ranges == "proven", margin=config.margin
+        count_samples(samples), proven=config.ranges == "proven", margin=config.margin
     )
     values: dict[str, Any] = dict(graph.constants)
     codes = []
@@ -91,8 +95,10 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
         codes.append(code)
         values[spec.name] = tensor
 
+    made: list[EncryptedTensor] = []
     before_lookups = _before_lookups(split)
-    reference = FloatReference.of(graph, stats.samples)
+    lookup_bits = _lookup_bits(split, config)
+    reference = FloatReference.of(graph, samples)
     readers = Counter(name for bound in split.server for name in set(bound.node.inputs))
 
     def evaluate(bound: BoundNode, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -100,9 +106,18 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
             return run_numpy_op(bound, tensors)
         builder.node = bound.name
         ctx = LoweringContext(
-            builder, stats, config, bound, bound.name in before_lookups, reference, readers
+            builder,
+            stats,
+            config,
+            bound,
+            feeds_lookup=bound.name in before_lookups,
+            lookup_bits=lookup_bits.get(bound.name),
+            reference=reference,
+            readers=readers,
         )
-        return _lower_node(ctx, tensors)
+        lowered = _lower_node(ctx, tensors)
+        made.extend(result for result in lowered if isinstance(result, EncryptedTensor))
+        return lowered
 
     used_by_tail = {name for bound in split.tail for name in bound.node.inputs if name}
     made_by_tail = {name for bound in split.tail for name in bound.node.outputs}
@@ -128,7 +143,10 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
     kept = {n: clear[n] for n in clear if n in {spec.name for spec in graph.outputs}}
     layout = SampleLayout(graph.inputs, graph.outputs, batch_axes)
     client = ClientSide(layout, tuple(codes), tuple(outputs), tail, kept)
-    return Lowered(builder.program(registers), client)
+    program = builder.program(registers)
+    made.extend(result for _, result in builder.lookups.values())
+    noise = noise_of(reference, made)
+    return Lowered(program, client, Diagnosis(noise, *count_overflows(program, client, samples)))
 
 
 def _before_lookups(split: Split) -> set[str]:
@@ -141,6 +159,30 @@ def _before_lookups(split: Split) -> set[str]:
         linear = bound.plugin.schema.kind in (OpKind.LINEAR, OpKind.MOVEMENT, OpKind.SHAPE)
         if bound.name in found or not linear:
             needed.update(bound.node.inputs)
+    return found
+
+
+def _lookup_bits(split: Split, config: QuantConfig) -> dict[str, NodeConfig]:
+    """The bits in force where the result of each node will be looked up.
+
+    A lookup happens when a node asks for its inputs on a grid, with that node's bits. What only
+    moves elements, or has one encrypted operand, asks for nothing and passes its readers' bits on.
+    """
+    asked: dict[str, NodeConfig] = {}
+    found: dict[str, NodeConfig] = {}
+    for bound in reversed(split.server):
+        behind = [asked[name] for name in bound.node.outputs if name in asked]
+        if behind:
+            found[bound.name] = functools.reduce(NodeConfig.narrower, behind)
+        operands = [name for name in bound.node.inputs if name in split.encrypted]
+        kind = bound.plugin.schema.kind
+        passes = kind in (OpKind.MOVEMENT, OpKind.SHAPE) or (
+            kind is OpKind.ELEMENTWISE and len(operands) <= 1
+        )
+        wanted = found.get(bound.name) if passes else config.of_node(bound.name)
+        if wanted is not None:
+            for name in operands:
+                asked[name] = wanted.narrower(asked.get(name, wanted))
     return found
 
 
@@ -170,13 +212,19 @@ def _has_node(error: CmlError) -> bool:
 def _input(
     builder: ProgramBuilder, stats: CalibrationStats, config: QuantConfig, spec: TensorSpec
 ) -> tuple[InputCode, EncryptedTensor]:
-    """Put a model input on its grid: one scale, zero exact if it is in the range."""
+    """Put a model input on its grid: one scale, zero exact if it is in the range.
+
+    A grid that all its readers proposed counts more than the width that the user chose.
+    """
     samples = stats.samples[spec.name]
     known = stats.ranges[spec.name]
     low, high = known.low, known.high
     top = 2**config.input_bits - 1
     dtype = spec.dtype or samples.dtype
-    if dtype.kind in "iub" and high - low <= top:
+    grid = stats.grids.get(spec.name)
+    if grid is not None and grid.levels > 1:
+        code = InputCode(spec.name, samples.shape[1:], grid.scale, grid.offset, grid.levels)
+    elif dtype.kind in "iub" and high - low <= top:
         code = InputCode(spec.name, samples.shape[1:], 1.0, low, int(high - low) + 1)
     elif not low < high:
         code = InputCode(spec.name, samples.shape[1:], abs(low) or 1.0, min(low, 0.0), 2)

@@ -21,6 +21,7 @@ from cml_core.program.instructions import Program
 from cml_core.program.storage import program_from_parts, program_to_parts
 from cml_core.quantization.client import ClientSide
 from cml_core.quantization.config import QuantConfig
+from cml_core.quantization.diagnosis import Diagnosis, diagnosis_from_parts
 from cml_core.quantization.lowering import lower
 from cml_core.quantization.report import ProgramReport, report_program
 from cml_core.quantization.storage import client_from_parts, client_to_parts
@@ -47,10 +48,13 @@ class QuantizedModule:
         What the server computes.
     client : ClientSide
         How inputs become integers and integers become outputs.
+    diagnosis : Diagnosis
+        What was measured on calibration data: accuracy by node, and how safe the ranges are.
     """
 
     program: Program
     client: ClientSide
+    diagnosis: Diagnosis = Diagnosis()
 
     def __call__(self, *arrays: Any) -> Any:
         """Run on positional arrays; return one array, or a tuple when there are several outputs."""
@@ -92,8 +96,8 @@ class QuantizedModule:
         return self.client.decode(integers)
 
     def report(self) -> ProgramReport:
-        """Bit widths, lookups and predicted cost, node by node."""
-        return report_program(self.program)
+        """Bit widths, lookups, predicted cost and accuracy, node by node."""
+        return report_program(self.program, self.diagnosis)
 
     def compile(self, options: FheOptions | None = None, **changes: Any) -> FheCircuit:
         """Compile the program to a circuit on encrypted integers.
@@ -137,7 +141,11 @@ class QuantizedModule:
 
     def to_parts(self) -> dict[str, bytes]:
         """The module as named parts of a `.cml` file."""
-        return {**program_to_parts(self.program), **client_to_parts(self.client)}
+        return {
+            **program_to_parts(self.program),
+            **client_to_parts(self.client),
+            **self.diagnosis.to_parts(),
+        }
 
     @classmethod
     def from_parts(
@@ -150,7 +158,11 @@ class QuantizedModule:
         from pathlib import Path
 
         try:
-            return cls(program_from_parts(parts), client_from_parts(parts, registry))
+            return cls(
+                program_from_parts(parts),
+                client_from_parts(parts, registry),
+                diagnosis_from_parts(parts),
+            )
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             reason = f"does not hold a quantized model ({type(error).__name__}: {error})"
             raise DamagedFileError(Path(path), reason, "Compile the model again.") from error
@@ -206,4 +218,4 @@ def quantize(
         )
     )
     lowered = lower(module, stats, config)
-    return QuantizedModule(lowered.program, lowered.client)
+    return QuantizedModule(lowered.program, lowered.client, lowered.diagnosis)

@@ -130,7 +130,8 @@ def _filling(
     Rounding will take the same number of low bits from all channels, so one that uses few
     integers would lose most of what it says. None if nothing will be rounded.
     """
-    keep = ctx.bits.rounding_bits
+    bits = ctx.lookup_bits or ctx.bits
+    keep = bits.rounding_bits
     if not ctx.feeds_lookup or not keep or register.samples.size == 0:
         return None
     sizes = tuple(1 if axis in shared else n for axis, n in enumerate(register.shape))
@@ -142,7 +143,7 @@ def _filling(
     width = bit_width(0, widest)
     if width <= keep:
         return None
-    exact = ctx.bits.rounding != "approximate"
+    exact = bits.rounding != "approximate"
     while widest > _COARSER * rounded_top(width, width - keep, exact):
         width += 1
     target = rounded_top(width, width - keep, exact)

@@ -1,10 +1,9 @@
-"""The command in a process of its own: what is imported, how long it takes, terminals, signals."""
+"""The command in a process of its own: what is imported, terminals, signals."""
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import onnx
 import pytest
 
 from tests.cli.conftest import command, environment
-from tests.networks import mlp
+from tests.networks import Net, mlp
 
 HEAVY = ("torch", "concrete", "sklearn", "skl2onnx", "onnxruntime", "pandas")
 
@@ -63,23 +62,14 @@ main()
     assert json.loads(done.stderr.splitlines()[-1]) == []
 
 
-def test_listing_operators_takes_less_than_a_second():
-    def seconds() -> float:
-        """Processor time, which other work on the machine does not change much."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command("ops", "list"), check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    assert min(seconds() for _ in range(3)) < 1.0
-
-
 def test_names_that_the_encoding_lacks_are_escaped(process, tmp_path):
-    model = mlp([3, 2])
+    net = Net(["batch", 3])
+    model = net.model(net.add("Frobnicate", "x"))
     model.graph.node[0].name = "café"
     path = tmp_path / "model.onnx"
     onnx.save(model, path)
-    assert "'caf\\xe9'" in process("check", path, PYTHONIOENCODING="ascii").out
+    result = process("check", path, status=1, PYTHONIOENCODING="ascii")
+    assert "'caf\\xe9'" in result.out
 
 
 def test_a_reader_that_leaves_early_is_no_error():

@@ -22,7 +22,8 @@ def test_the_table(cli, cml_path):
     lines = cli("inspect", cml_path).out.splitlines()
     assert lines[0] == str(cml_path)
     assert lines[2].split() == [
-        "node", "bits", "interval", "lookups", "rounded", "bits", "complexity", "share",
+        "node", "bits", "in", "out", "interval", "lookups", "rounded", "bits", "complexity",
+        "share", "SNR", "dB",
     ]  # fmt: skip
     rows = {line.split()[0]: line for line in lines[3:] if line}
     for node in report.nodes:

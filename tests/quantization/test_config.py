@@ -25,7 +25,7 @@ def test_impossible_options_are_refused_by_name(option):
 
 
 def test_rounding_follows_activation_bits_unless_given():
-    assert QuantConfig.with_bits(4).rounding_bits == 6
+    assert QuantConfig.with_bits(4).rounding_bits == 5
     assert QuantConfig.with_bits(16).rounding_bits == 16
     assert QuantConfig.with_bits(4, rounding_bits=None).rounding_bits is None
 
@@ -33,6 +33,6 @@ def test_rounding_follows_activation_bits_unless_given():
 def test_nodes_override_the_model():
     config = QuantConfig.with_bits(4, nodes={"a": {"weight_bits": 2}, "b": NodeConfig()})
     assert config.of_node("a") == NodeConfig(
-        weight_bits=2, activation_bits=4, rounding_bits=6, rounding="exact"
+        weight_bits=2, activation_bits=4, rounding_bits=5, rounding="exact"
     )
     assert config.of_node("b") == config.of_node("unknown")

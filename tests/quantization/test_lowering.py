@@ -3,11 +3,13 @@
 import warnings
 
 import numpy as np
+import onnx
 import pytest
 
 import cml_core as cml
 from cml_core.errors import QuantizationError, UnsupportedNodesError
 from cml_core.program.instructions import Opcode
+from tests.models import plugin, registry_with
 from tests.networks import Net, mlp, residual_cnn, samples
 
 
@@ -144,22 +146,23 @@ def test_a_model_without_linear_layers_is_the_servers():
 
 def test_float_only_operators_in_the_middle_are_all_listed():
     net = Net(["batch", 4])
-    x = net.add("Softmax", net.dense("x", 4, 4), axis=1)
-    x = net.add("Softmax", net.dense(x, 4, 4), axis=1)
-    module = cml.NumpyModule.from_onnx(net.model(net.dense(x, 4, 2)))
+    x = net.add("Half", net.dense("x", 4, 4), domain="test")
+    x = net.add("Half", net.dense(x, 4, 4), domain="test")
+    model = net.model(net.dense(x, 4, 2))
+    model.opset_import.append(onnx.helper.make_opsetid("test", 1))
+    module = cml.NumpyModule.from_onnx(model, registry=registry_with(half=plugin("Half")))
     with pytest.raises(UnsupportedNodesError) as caught:
         cml.quantize(module, samples([4]))
-    assert [node.op_type for node in caught.value.nodes] == ["Softmax", "Softmax"]
+    assert [node.op_type for node in caught.value.nodes] == ["Half", "Half"]
     assert "float only" in str(caught.value)
 
 
 def test_what_an_operator_cannot_do_names_the_node():
-    net = Net(["batch", 4])
-    net.shape = [4, 4]
-    a, b = net.dense("x", 4, 4), net.dense("x", 4, 4)
-    module = cml.NumpyModule.from_onnx(net.model(net.add("Gemm", a, b)))
-    with pytest.raises(QuantizationError, match=r"gemm2.*both matrices are encrypted"):
-        cml.quantize(module, samples([4, 4], 5))
+    net = Net([1, 1, 2, 2])
+    filters = net.add("Mul", "x", net.constant(2.0))
+    module = cml.NumpyModule.from_onnx(net.model(net.add("Conv", "x", filters)))
+    with pytest.raises(QuantizationError, match=r"conv1.*input W is encrypted"):
+        cml.quantize(module, samples([1, 1, 2, 2], 5))
 
 
 def test_batches_of_any_size_agree_with_single_samples():
