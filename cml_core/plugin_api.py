@@ -37,6 +37,7 @@ from cml_core.quantization.grid import affine, choose_grid, requantize
 from cml_core.quantization.linear import conv, matmul, sum_
 from cml_core.quantization.lookup import Grid, lookup
 from cml_core.quantization.movement import broadcast_to, move, reshape, transpose
+from cml_core.quantization.products import matmul_encrypted
 
 __all__ = [
     "AttributeValueError",
@@ -66,6 +67,7 @@ __all__ = [
     "hookimpl",
     "lookup",
     "matmul",
+    "matmul_encrypted",
     "maximum",
     "minimum",
     "move",

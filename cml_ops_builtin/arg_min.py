@@ -1,31 +1,58 @@
-"""ArgMin: where along an axis the smallest element is. Computed by the client after decryption."""
+"""ArgMin: where along an axis the smallest element is.
+
+Computed by the client after decryption if nothing encrypted follows. On the server, n elements
+of b bits cost n - 1 lookups of b + 1 bits for the smallest value, n - 1 of b bits for what equals
+it, and n - 2 of 3 bits for the first of these; two or three elements are compared with each other.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from cml_core.plugin_api import OpExample, OpPlugin, OpSchema, hookimpl
+from cml_core.plugin_api import LoweringContext, OpExample, OpPlugin, OpSchema, hookimpl
+from cml_ops_builtin._shared.ordering import GRID_RESTRICTION, best_place, quantized_best_place
 
 
 def arg_min(x, *, axis, keepdims, select_last_index=0):
-    if select_last_index:
-        place = x.shape[axis] - 1 - np.argmin(np.flip(x, axis), axis=axis, keepdims=bool(keepdims))
-    else:
-        place = np.argmin(x, axis=axis, keepdims=bool(keepdims))
-    return (np.asarray(place, dtype=np.int64),)
+    return (
+        best_place(np.argmin, x, axis=axis, keepdims=keepdims, select_last_index=select_last_index),
+    )
+
+
+def quantized_arg_min(ctx: LoweringContext, x, *, axis, keepdims, select_last_index=0):
+    place = quantized_best_place(
+        ctx,
+        x,
+        axis=axis,
+        keepdims=keepdims,
+        select_last_index=select_last_index,
+        smallest=True,
+    )
+    return (place,)
 
 
 @hookimpl
 def cml_op():
     x = np.array([[1.0, 3.0, 3.0], [2.0, -1.0, -1.0]], dtype=np.float32)
+    row = np.array([[2, -3, 1, -3, 1]], dtype=np.int32)
     return OpPlugin(
         schema=OpSchema("ArgMin", since_versions=(1, 11, 12, 13)),
         numpy_op=arg_min,
+        quantized_op=quantized_arg_min,
         tail=True,
         examples=(
-            OpExample((x,), {"axis": 1, "keepdims": 0}, name="one for each row"),
-            OpExample((x,), {"axis": -1, "select_last_index": 1}, name="the last of equals"),
-            OpExample((x,), name="first axis"),
+            OpExample(
+                (x,), {"axis": 1, "keepdims": 0}, n_bits=3, tolerance=0.0, name="one for each row"
+            ),
+            OpExample(
+                (x,),
+                {"axis": -1, "select_last_index": 1},
+                n_bits=3,
+                tolerance=0.0,
+                name="the last of equals",
+            ),
+            OpExample((x,), n_bits=3, tolerance=0.0, name="first axis"),
+            OpExample((row,), {"axis": 1}, n_bits=3, opset=11, tolerance=0.0, name="five integers"),
         ),
-        restrictions="only as the client's tail, after the last encrypted operation",
+        restrictions=GRID_RESTRICTION,
     )

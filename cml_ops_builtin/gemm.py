@@ -1,7 +1,9 @@
 """Gemm: alpha * A' @ B' + beta * C, with A' and B' optionally transposed.
 
-Under encryption A is encrypted and B clear (or the other way round); C may be either. The
-product costs no lookup; the accumulator grows by about log2(K) bits over input and weight widths.
+Under encryption A, B and C may each be encrypted or clear. With one clear factor the product
+costs no lookup; the accumulator grows by about log2(K) bits over input and weight widths. The
+product of two encrypted matrices, M x K and K x N, costs M K N lookups of one bit more than its
+operands have, and M K + K N of their width.
 """
 
 from __future__ import annotations
@@ -18,9 +20,8 @@ from cml_core.plugin_api import (
     add,
     elementwise,
     hookimpl,
-    matmul,
-    transpose,
 )
+from cml_ops_builtin._shared.matrices import matrix_product, transposed
 
 
 def gemm(a, b, c=None, *, alpha, beta, transA, transB):
@@ -33,26 +34,23 @@ def gemm(a, b, c=None, *, alpha, beta, transA, transB):
 
 
 class QuantizedGemm:
-    """Gemm with one clear factor."""
+    """Gemm with one encrypted factor, or two."""
 
     def __call__(self, ctx: LoweringContext, a, b, c=None, *, alpha, beta, transA, transB):
-        if isinstance(a, EncryptedTensor) and isinstance(b, EncryptedTensor):
-            ctx.refuse("both matrices are encrypted", "One of them must be constant.")
-        if isinstance(b, EncryptedTensor):
-            # (A' B')^T = B'^T A'^T brings the encrypted factor to the left.
-            left = b if transB else transpose(ctx, b, (1, 0))
-            right = alpha * (a if transA else a.T)
-            product = transpose(ctx, matmul(ctx, left, right), (1, 0))
-        else:
-            left = transpose(ctx, a, (1, 0)) if transA else a
-            product = matmul(ctx, left, alpha * (b.T if transB else b))
+        left = transposed(ctx, a) if transA else a
+        right = transposed(ctx, b) if transB else b
+        product = _scaled(ctx, matrix_product(ctx, left, right), alpha)
         if c is None or beta == 0.0:
             return (product,)
-        if isinstance(c, EncryptedTensor) and beta != 1.0:
-            c = elementwise(ctx, lambda value: beta * value, c)
-        elif beta != 1.0:
-            c = beta * c
-        return (add(ctx, product, c),)
+        return (add(ctx, product, _scaled(ctx, c, beta)),)
+
+
+def _scaled(ctx, x, factor):
+    if factor == 1.0:
+        return x
+    if isinstance(x, EncryptedTensor):
+        return elementwise(ctx, lambda value: factor * value, x)
+    return factor * x
 
 
 @hookimpl
@@ -69,6 +67,18 @@ def cml_op():
             OpExample((a, b, c), name="A B + C"),
             OpExample((a, b.T, None), {"transB": 1, "alpha": 0.5}, name="transposed, without C"),
             OpExample((a.T, b, c), {"transA": 1, "beta": 2.0}, name="transA and beta"),
+            OpExample(
+                (a[:, :2], b[:2, :2], c[:2]),
+                {"transA": 1, "transB": 1, "alpha": 0.5, "beta": 2.0},
+                encrypted=(0, 1, 2),
+                n_bits=3,
+                name="all encrypted",
+                tolerance=0.05,
+            ),
+            OpExample(
+                (a[:, :2], b[:2, :2], c[:2]),
+                encrypted=(2,),
+                name="only C encrypted",
+            ),
         ),
-        restrictions="one of A and B must be clear",
     )

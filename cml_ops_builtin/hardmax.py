@@ -1,6 +1,7 @@
 """Hardmax along an axis: 1 for the first of the largest elements, 0 for the others.
 
-Computed by the client after decryption.
+Computed by the client after decryption if nothing encrypted follows. On the server it costs the
+lookups of ArgMax.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from cml_core.plugin_api import OpExample, OpPlugin, OpSchema, hookimpl
+from cml_ops_builtin._shared.ordering import GRID_RESTRICTION, quantized_hardmax
 from cml_ops_builtin._shared.softmaxes import hardmax_along
 
 hardmax = hardmax_along
@@ -19,10 +21,11 @@ def cml_op():
     return OpPlugin(
         schema=OpSchema("Hardmax", since_versions=(13,)),
         numpy_op=hardmax,
+        quantized_op=quantized_hardmax,
         tail=True,
         examples=(
-            OpExample((x,), name="last axis"),
-            OpExample((x,), {"axis": 1}, name="another axis"),
+            OpExample((x,), n_bits=3, tolerance=0.0, name="last axis"),
+            OpExample((x,), {"axis": 1}, n_bits=3, tolerance=0.0, name="another axis"),
         ),
-        restrictions="only as the client's tail, after the last encrypted operation",
+        restrictions=GRID_RESTRICTION,
     )

@@ -1,25 +1,16 @@
 """MatMul: the matrix product as NumPy has it, of vectors, matrices and stacks of them.
 
-Under encryption one factor is encrypted and the other clear. The product costs no lookup; the
-accumulator grows by about log2(K) bits over input and weight widths.
+Under encryption the product with a clear factor costs no lookup; the accumulator grows by about
+log2(K) bits over input and weight widths. The product of two encrypted matrices, M x K and K x N,
+costs M K N lookups of one bit more than its operands have, and M K + K N of their width.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from cml_core.plugin_api import (
-    EncryptedTensor,
-    LoweringContext,
-    OpExample,
-    OpKind,
-    OpPlugin,
-    OpSchema,
-    hookimpl,
-    reshape,
-    transpose,
-)
-from cml_core.plugin_api import matmul as matmul_encrypted
+from cml_core.plugin_api import LoweringContext, OpExample, OpKind, OpPlugin, OpSchema, hookimpl
+from cml_ops_builtin._shared.matrices import matrix_product, reshaped
 
 
 def matmul(a, b):
@@ -27,39 +18,16 @@ def matmul(a, b):
 
 
 class QuantizedMatMul:
-    """MatMul with one clear factor."""
+    """MatMul with one factor encrypted, or both."""
 
     def __call__(self, ctx: LoweringContext, a, b):
-        if isinstance(a, EncryptedTensor) and isinstance(b, EncryptedTensor):
-            ctx.refuse("both factors are encrypted", "One of them must be a constant of the model.")
         # A vector is a row on the left and a column on the right; its axis of size 1 is dropped.
-        whole_a = _reshaped(ctx, a, (1, *a.shape) if a.ndim == 1 else a.shape)
-        whole_b = _reshaped(ctx, b, (*b.shape, 1) if b.ndim == 1 else b.shape)
-        if isinstance(a, EncryptedTensor):
-            product = _product(ctx, whole_a, whole_b)
-        else:
-            # (A B)^T = B^T A^T brings the encrypted factor to the left.
-            product = _turned(ctx, _product(ctx, _turned(ctx, whole_b), whole_a.swapaxes(-1, -2)))
+        whole_a = reshaped(ctx, a, (1, *a.shape) if a.ndim == 1 else a.shape)
+        whole_b = reshaped(ctx, b, (*b.shape, 1) if b.ndim == 1 else b.shape)
+        product = matrix_product(ctx, whole_a, whole_b)
         rows = () if a.ndim == 1 else product.shape[-2:-1]
         columns = () if b.ndim == 1 else product.shape[-1:]
-        return (_reshaped(ctx, product, (*product.shape[:-2], *rows, *columns)),)
-
-
-def _product(ctx, x, weight):
-    """Multiply after giving x as many axes as a stack of weights has."""
-    x = _reshaped(ctx, x, (*(1,) * (weight.ndim - x.ndim), *x.shape))
-    return matmul_encrypted(ctx, x, weight)
-
-
-def _reshaped(ctx, x, shape):
-    if tuple(x.shape) == tuple(shape):
-        return x
-    return reshape(ctx, x, shape) if isinstance(x, EncryptedTensor) else x.reshape(shape)
-
-
-def _turned(ctx, x):
-    """Swap rows and columns of an encrypted stack of matrices."""
-    return transpose(ctx, x, (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+        return (reshaped(ctx, product, (*product.shape[:-2], *rows, *columns)),)
 
 
 @hookimpl
@@ -83,6 +51,12 @@ def cml_op():
             OpExample(
                 (uniform(3), uniform(2, 3, 2)), encrypted=(1,), name="vector times encrypted stack"
             ),
+            OpExample((left[:, :2], uniform(2, 2)), encrypted=(0, 1), name="both encrypted"),
+            OpExample((uniform(2), uniform(2)), encrypted=(0, 1), n_bits=3, name="two vectors"),
+            OpExample(
+                (left[:, np.newaxis, :2], np.float32([[1.0], [-0.75]])),
+                encrypted=(0, 1),
+                name="an encrypted stack and an encrypted matrix",
+            ),
         ),
-        restrictions="one factor must be clear",
     )

@@ -1,10 +1,67 @@
-"""Softmax and its kin along one axis."""
+"""Softmax and its kin along one axis, in float and inside the circuit.
+
+Encrypted, softmax(x) = exp(x - log(sum(exp(x)))): each element is looked up for its exponential,
+each row for the logarithm of the sum, which is then subtracted on the grid of x. The last
+exponential lives in the decode.
+"""
 
 from __future__ import annotations
 
+import math
+
+import attrs
 import numpy as np
 
-__all__ = ["hardmax_along", "log_softmax_along", "softmax_along"]
+from cml_core.plugin_api import (
+    AttributeValueError,
+    EncryptedTensor,
+    Grid,
+    LoweringContext,
+    elementwise,
+    lookup,
+    maximum,
+    reshape,
+    subtract,
+    sum_,
+)
+from cml_ops_builtin._shared.extremes import extreme, halving
+from cml_ops_builtin._shared.leveling import (
+    bits_of,
+    centred,
+    on_one_scale,
+    on_steps,
+    roomier,
+    rounding_to,
+    step_of,
+    unhurried,
+)
+
+__all__ = [
+    "QuantizedAlong",
+    "QuantizedOnMatrix",
+    "encrypted_log_softmax",
+    "encrypted_softmax",
+    "hardmax_along",
+    "log_softmax_along",
+    "softmax_along",
+]
+
+#: Bits that rounding should leave of the smallest sum of exponentials, so that its logarithm is
+#: right, and bits that it must leave.
+_SUM_BITS = 4
+_LEAST_BITS = 3
+#: Most bits that the lookup of a logarithm, one for each row, may be wider than other lookups.
+_WIDER = 4
+#: How much more a lookup costs for each bit.
+_GROWTH = 2.3
+#: How far below the smallest share that a result can show elements are cut off.
+_BELOW = 1.0
+#: Share of the range of x that must be cut off to be worth a lookup for each element.
+_WORTH = 0.35
+#: Widest integers for which a lookup of each element is saved.
+_WIDEST = 13
+#: How much larger than all of the calibration data an exponential may be.
+_ROOM = 1.5
 
 
 def softmax_along(x, *, axis):
@@ -27,3 +84,142 @@ def hardmax_along(x, *, axis):
 def _below_zero(x, axis):
     """Shift x so that its largest element along the axis is zero: exp cannot overflow then."""
     return x - x.max(axis=axis, keepdims=True, initial=-np.inf)
+
+
+def encrypted_softmax(
+    ctx: LoweringContext, x: EncryptedTensor, axis: int
+) -> EncryptedTensor | np.ndarray:
+    """Softmax of an encrypted tensor along an axis: n + 1 lookups for a row of n elements.
+
+    Up to 3 n more where rows differ so much that their largest elements must be found first, or
+    where most of the range of x is too far below them to matter.
+
+    Returns
+    -------
+    EncryptedTensor or array
+        A clear array of ones if the axis has one element.
+    """
+    if x.shape[axis] == 1:
+        return np.ones(x.shape, dtype=x.dtype)
+    if not x.register.size:
+        return x
+    ctx = unhurried(ctx)
+    x = on_one_scale(ctx, _clipped(ctx, x, axis), (axis,), widest=_WIDEST)
+    x = _clipped(ctx, _gathered(ctx, x, axis), axis)
+    rest = subtract(ctx, x, _log_sum(ctx, x, axis))
+    return elementwise(ctx, lambda value: np.exp(np.minimum(value, 0)), rest)
+
+
+def encrypted_log_softmax(
+    ctx: LoweringContext, x: EncryptedTensor, axis: int
+) -> EncryptedTensor | np.ndarray:
+    """LogSoftmax of an encrypted tensor along an axis, on a grid.
+
+    It takes n + 1 lookups for a row of n elements, up to 2 n more where rows differ much.
+
+    Returns
+    -------
+    EncryptedTensor or array
+        A clear array of zeros if the axis has one element.
+    """
+    if x.shape[axis] == 1:
+        return np.zeros(x.shape, dtype=x.dtype)
+    if not x.register.size:
+        return x
+    ctx = unhurried(ctx)
+    x = _gathered(ctx, on_one_scale(ctx, x, (axis,), widest=_WIDEST), axis)
+    return subtract(ctx, x, _log_sum(ctx, x, axis))
+
+
+@attrs.frozen(slots=True)
+class QuantizedAlong:
+    """Quantized form of `operator(ctx, x, axis)`."""
+
+    operator: object
+
+    def __call__(self, ctx: LoweringContext, x, *, axis):
+        return (self.operator(ctx, x, _checked(x, axis)),)
+
+
+@attrs.frozen(slots=True)
+class QuantizedOnMatrix:
+    """Quantized form of the older revisions: all axes from `axis` on are one."""
+
+    operator: object
+
+    def __call__(self, ctx: LoweringContext, x, *, axis):
+        axis = _checked(x, axis)
+        rows = (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
+        result = self.operator(ctx, reshape(ctx, x, rows), 1)
+        if isinstance(result, np.ndarray):
+            return (result.reshape(x.shape),)
+        return (reshape(ctx, result, x.shape),)
+
+
+def _checked(x, axis):
+    if not -x.ndim <= axis < x.ndim:
+        raise AttributeValueError("axis", axis, f"an axis of a tensor of rank {x.ndim}")
+    return axis % x.ndim
+
+
+def _clipped(ctx, x, axis):
+    """Cut off what is too small to matter, if so much of the range is; one lookup each."""
+    real = x.values().astype(np.float64)
+    low, high = float(real.min()), float(real.max())
+    floor = float(_log_sums(x, axis).min()) - _BELOW - bits_of(ctx) * math.log(2)
+    if floor - low < _WORTH * (high - low):
+        return x
+    levels = 2 ** (ctx.bits.rounding_bits or bits_of(ctx) + 1)
+    step = (high - floor) / (levels - 1)
+    cut = elementwise(ctx, lambda value: np.maximum(value, floor), x)
+    return lookup(ctx, cut, Grid(step, floor, levels))
+
+
+def _log_sums(x, axis):
+    """log(sum(exp(x))) of every row of the calibration data."""
+    real = x.values().astype(np.float64)
+    axis = axis % x.ndim + 1
+    top = real.max(axis=axis, keepdims=True)
+    return np.log(np.exp(real - top).sum(axis=axis, keepdims=True)) + top
+
+
+def _spread(x, axis):
+    logarithm = _log_sums(x, axis)
+    return float(logarithm.max() - logarithm.min())
+
+
+def _wider(x, axis):
+    """How many bits wider the lookup for a row may be, before a tournament would be cheaper."""
+    return min(_WIDER, int(math.log(1 + 3 * x.shape[axis]) / math.log(_GROWTH)))
+
+
+def _gathered(ctx, x, axis):
+    """Shift rows, which changes no softmax, until their sums of exponentials are of one size."""
+    keep = ctx.bits.rounding_bits
+    if keep is None:
+        return x
+    most = (keep + _wider(x, axis) - _LEAST_BITS) * math.log(2)
+    if _spread(x, axis) <= most:
+        return x
+    shifted, _ = centred(ctx, x, (axis % x.ndim,))
+    if _spread(shifted, axis) <= most:
+        return shifted
+    top = extreme(ctx, x, halving(x.shape, (axis % x.ndim,)), maximum)
+    return subtract(ctx, x, on_steps(ctx, top, step_of(x)))
+
+
+def _log_sum(ctx, x, axis):
+    known = _log_sums(x, axis)
+    top, least = float(x.values().max()), float(known.min())
+    # Steps as fine as the smallest sum needs; a wide result costs a lookup hardly anything.
+    step = math.exp(least - top) / 2.0 ** (bits_of(ctx) + 2)
+    power = elementwise(ctx, lambda value: np.exp(value - top), x)
+    power = lookup(ctx, power, Grid(step, 0.0, math.ceil(_ROOM / step) + 1))
+    with roomier(ctx):
+        total = sum_(ctx, power, (axis,), keepdims=True)
+    floor = math.exp(least - top) / 2
+    logarithm = elementwise(ctx, lambda value: np.log(np.maximum(value, floor)) + top, total)
+    wanted = _SUM_BITS + math.ceil((float(known.max()) - least) / math.log(2))
+    extra = min(_wider(x, axis), wanted - (ctx.bits.rounding_bits or wanted))
+    with roomier(ctx):
+        return on_steps(rounding_to(ctx, extra), logarithm, step_of(x))

@@ -1,0 +1,85 @@
+"""The order of elements along an axis: what ArgMax, ArgMin, Hardmax and TopK do."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cml_core.plugin_api import AttributeValueError, EncryptedTensor, LoweringContext, reshape
+from cml_ops_builtin._shared.comparing_all import best_places, one_hot_best, top
+from cml_ops_builtin._shared.positions import integers, one_axis
+
+__all__ = [
+    "GRID_RESTRICTION",
+    "best_place",
+    "quantized_best_place",
+    "quantized_hardmax",
+    "quantized_top",
+    "top_k_of",
+]
+
+GRID_RESTRICTION = (
+    "encrypted elements are compared on one grid of the activation width; those closer than its "
+    "step may be taken for equal"
+)
+
+
+def best_place(choose, x, *, axis, keepdims, select_last_index) -> np.ndarray:
+    """Where along an axis `choose` (argmax or argmin) finds its element: the first or the last."""
+    axis = _full_axis(x, axis)
+    place = choose(np.flip(x, axis) if select_last_index else x, axis=axis, keepdims=bool(keepdims))
+    return np.asarray(x.shape[axis] - 1 - place if select_last_index else place, dtype=np.int64)
+
+
+def quantized_best_place(
+    ctx: LoweringContext, x: EncryptedTensor, *, axis, keepdims, select_last_index, smallest
+):
+    axis = _full_axis(x, axis)
+    kept = tuple(1 if k == axis else size for k, size in enumerate(x.shape))
+    shape = kept if keepdims else kept[:axis] + kept[axis + 1 :]
+    if x.shape[axis] == 1 or x.register.size == 0:
+        return np.zeros(shape, dtype=np.int64)
+    place = best_places(ctx, x, axis, smallest=smallest, last=bool(select_last_index))
+    return reshape(ctx, place, shape)
+
+
+def quantized_hardmax(ctx: LoweringContext, x: EncryptedTensor, *, axis):
+    axis = one_axis(axis, x.ndim)
+    if x.shape[axis] == 1 or x.register.size == 0:
+        return (np.ones(x.shape, dtype=x.dtype),)
+    return (one_hot_best(ctx, x, axis),)
+
+
+def top_k_of(x, k, *, axis, largest) -> tuple[np.ndarray, np.ndarray]:
+    """The first k elements in order, and where they are; of equals, the first comes first."""
+    axis, count = _top_arguments(x, k, axis)
+    # A stable sort of the flipped array, read backwards, falls and keeps equals in their order.
+    turned = np.flip(x, axis) if largest else x
+    order = np.argsort(turned, axis=axis, kind="stable")
+    order = x.shape[axis] - 1 - np.flip(order, axis) if largest else order
+    places = np.take(order, np.arange(count), axis=axis)
+    return np.take_along_axis(x, places, axis=axis), places.astype(np.int64)
+
+
+def quantized_top(ctx: LoweringContext, x: EncryptedTensor, k, *, axis, largest):
+    axis, count = _top_arguments(x, k, axis)
+    shape = tuple(count if place == axis else size for place, size in enumerate(x.shape))
+    if count == 0 or x.register.size == 0:
+        return np.zeros(shape, dtype=x.dtype), np.zeros(shape, dtype=np.int64)
+    if x.shape[axis] == 1:
+        return x, np.zeros(shape, dtype=np.int64)
+    return top(ctx, x, axis, count, smallest=not largest)
+
+
+def _top_arguments(x, k, axis: int) -> tuple[int, int]:
+    axis = one_axis(axis, x.ndim)
+    if np.size(k) != 1 or not 0 <= integers(k)[0] <= x.shape[axis]:
+        expected = f"one number from 0 to {x.shape[axis]}, the size of the axis"
+        raise AttributeValueError("k", np.asarray(k).tolist(), expected)
+    return axis, integers(k)[0]
+
+
+def _full_axis(x, axis: int) -> int:
+    axis = one_axis(axis, x.ndim)
+    if x.shape[axis] == 0:
+        raise AttributeValueError("axis", axis, "an axis that has elements")
+    return axis

@@ -1,0 +1,138 @@
+"""Softmax and LogSoftmax inside the circuit: every range of scores, every shape, both revisions."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import cml_core as cml
+from cml_core.errors import AttributeValueError, NodeError
+from cml_core.fhe.backend import installed_backends
+from cml_ops_builtin._shared.softmaxes import log_softmax_along, softmax_along
+from tests.networks import Net, samples
+
+SCORES = 6
+compiled = pytest.mark.skipif(not installed_backends(), reason="no FHE compiler is installed")
+
+
+def network(op="Softmax", *, spread=1.0, shift=0.0, before="", opset=17, axis=-1, layer=True):
+    """Scores from a dense layer, softmax, and another layer, so that nothing is a tail."""
+    net = Net(["batch", 5], seed=3, opset=opset)
+    x = net.add("Gemm", "x", net.normal(5, SCORES, scale=spread / np.sqrt(5)))
+    if shift:
+        x = net.add("Add", x, net.add("Gemm", "x", net.normal(5, 1, scale=shift / np.sqrt(5))))
+    if before:
+        x = net.add(before, x)
+    x = net.add(op, x, axis=axis)
+    return net.model(net.add("Gemm", x, net.normal(SCORES, 3)) if layer else x)
+
+
+def decibels(wanted, got):
+    return 10 * np.log10(wanted.var() / np.square(got - wanted).mean())
+
+
+def quantized_and_wanted(model, n_bits, **options):
+    module = cml.NumpyModule.from_onnx(model)
+    config = cml.QuantConfig.with_bits(n_bits, tail="server", **options)
+    quantized = cml.quantize(module, samples((5,), 300), config)
+    unseen = samples((5,), 200, seed=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return quantized, decibels(module(unseen), quantized(unseen))
+
+
+@pytest.mark.parametrize(
+    ("op", "options", "least"),
+    [
+        ("Softmax", {}, 18),
+        ("Softmax", {"spread": 3.0}, 16),
+        ("Softmax", {"spread": 10.0}, 13),
+        ("Softmax", {"shift": 5.0}, 15),
+        ("Softmax", {"before": "Relu", "spread": 3.0}, 17),
+        ("LogSoftmax", {}, 25),
+        ("LogSoftmax", {"spread": 3.0}, 22),
+        ("LogSoftmax", {"shift": 5.0}, 20),
+    ],
+)
+def test_scores_near_and_far(op, options, least):
+    _, accuracy = quantized_and_wanted(network(op, **options), 6)
+    assert accuracy > least
+
+
+def test_rows_alike_cost_one_lookup_for_each_element_and_one_for_each_row():
+    quantized, _ = quantized_and_wanted(network(), 4)
+    # The layer after it asks for the other lookup of each element.
+    assert quantized.report().lookups == 2 * SCORES + 1
+    logarithm, _ = quantized_and_wanted(network("LogSoftmax"), 4)
+    assert logarithm.report().lookups == SCORES + 1
+
+
+def test_a_common_shift_of_rows_is_taken_off_without_a_tournament():
+    quantized, _ = quantized_and_wanted(network("LogSoftmax", shift=5.0, spread=0.5), 4)
+    assert quantized.report().lookups < 4 * SCORES
+
+
+@pytest.mark.parametrize("options", [{"rounding_bits": 16}, {"ranges": "proven"}, {"margin": 0.0}])
+def test_other_settings(options):
+    _, accuracy = quantized_and_wanted(network(), 4, **options)
+    assert accuracy > 8
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize(
+    ("opset", "axis", "together"), [(17, 1, (2,)), (17, -1, (3,)), (11, 1, (2, 3)), (7, 2, (3,))]
+)
+def test_axes_of_both_revisions(op, opset, axis, together):
+    net = Net(["batch", 2, 3], opset=opset)
+    module = cml.NumpyModule.from_onnx(net.model(net.add(op, "x", axis=axis)))
+    data = samples((2, 3), 50)
+    quantized = cml.quantize(module, data, cml.QuantConfig.with_bits(7, tail="server"))
+    wanted, got = module(data), quantized(data)
+    assert np.abs(wanted - got).max() < 0.05 * np.ptp(wanted)
+    share = np.exp(wanted) if op == "LogSoftmax" else wanted
+    np.testing.assert_allclose(share.sum(axis=tuple(a - 1 for a in together)), 1, rtol=1e-4)
+
+
+def test_an_axis_of_one_element_is_clear():
+    net = Net(["batch", 3, 1])
+    y = net.add("Softmax", "x", axis=-1)
+    module = cml.NumpyModule.from_onnx(net.model(net.add("Add", y, "x")))
+    data = samples((3, 1), 20)
+    quantized = cml.quantize(module, data, n_bits=4)
+    assert quantized.report().lookups == 0
+    np.testing.assert_allclose(quantized(data), module(data), atol=0.3)
+
+
+def test_a_final_softmax_stays_with_the_client():
+    module = cml.NumpyModule.from_onnx(network(layer=False))
+    quantized = cml.quantize(module, samples((5,), 50), n_bits=4)
+    assert quantized.report().lookups == 0
+
+
+def test_an_axis_out_of_range_is_refused():
+    with pytest.raises((AttributeValueError, NodeError), match="axis"):
+        quantized_and_wanted(network(axis=2), 4)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("function", [softmax_along, log_softmax_along])
+def test_float_reference_keeps_its_type(function, dtype):
+    x = np.array([[1.0, 2.0, 300.0], [0.0, 0.0, 0.0]], dtype=dtype)
+    (y,) = function(x, axis=-1)
+    assert y.dtype == dtype
+    assert np.isfinite(y).all()
+    assert function(x[:0], axis=-1)[0].shape == (0, 3)
+    with np.errstate(divide="ignore"):
+        assert function(x[:, :0], axis=-1)[0].shape == (2, 0)
+
+
+@compiled
+@pytest.mark.parametrize(
+    ("op", "options"), [("Softmax", {}), ("Softmax", {"spread": 8.0}), ("LogSoftmax", {})]
+)
+def test_simulation_gives_the_clear_integers(op, options):
+    quantized, _ = quantized_and_wanted(network(op, **options), 3)
+    data = samples((5,), 5, seed=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(quantized.compile().simulate(data), quantized(data))
