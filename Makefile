@@ -5,18 +5,22 @@
 #   make test-concrete-numpy  the tests that encrypt, with concrete-numpy (Python 3.10)
 #   make lint                 formatter, linter, types, architecture
 #   make docs, make bench     documentation; benchmarks
+#   make bench-fhe            cml beside Concrete-ML (Python 3.10 for the latter)
 
 PYTHON ?= python3
 # With pyenv, the variable picks a 3.10; elsewhere python3.10 is found as it is.
 PYTHON310 ?= PYENV_VERSION=3.10.13 python3.10
 VENV := .venv
 VENV310 := .venv310
+VENVCONCRETEML := .venv-concrete-ml
+# What `make bench-fhe` passes on: --full, --fresh, --models ...
+BENCH_FHE ?=
 RUN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DIGITS := docs/examples/digits
 PYTEST := pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-fast test-concrete-numpy lint format docs bench clean
+.PHONY: demo test test-fast test-concrete-numpy lint format docs bench bench-fhe clean
 
 demo: $(VENV)/.ready
 	$(RUN)/cml ops list
@@ -49,6 +53,11 @@ docs: $(VENV)/.ready
 bench: $(VENV)/.ready
 	$(RUN)/python benchmarks/digits.py --encrypt
 
+bench-fhe: $(VENV)/.ready $(VENVCONCRETEML)/.ready
+	$(RUN)/python $(PIP) -e '.[bench]'
+	$(RUN)/python benchmarks/fhe/run.py --encrypt \
+		--concrete-ml $(VENVCONCRETEML)/bin/python $(BENCH_FHE)
+
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/python $(PIP) --upgrade pip 'setuptools<81' wheel
@@ -61,5 +70,11 @@ $(VENV310)/.ready: pyproject.toml constraints.txt
 	$(VENV310)/bin/python $(PIP) -e '.[fhe,dev]'
 	touch $@
 
+$(VENVCONCRETEML)/.ready: benchmarks/fhe/constraints-concrete-ml.txt
+	$(PYTHON310) -m venv $(VENVCONCRETEML)
+	$(VENVCONCRETEML)/bin/python -m pip install --quiet --upgrade pip 'setuptools<81' wheel
+	$(VENVCONCRETEML)/bin/python -m pip install --quiet -c $< concrete-ml==1.9.0
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV310) build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV310) $(VENVCONCRETEML) build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache

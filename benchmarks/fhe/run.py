@@ -1,0 +1,191 @@
+"""cml beside Concrete-ML on the same networks: accuracy, lookups, complexity and time.
+
+    python benchmarks/fhe/run.py --concrete-ml PYTHON [--full] [--fresh] [--encrypt] [--models ...]
+
+PYTHON is an interpreter that has Concrete-ML; each system runs as a process of its own, one after
+the other. Every setting is compiled and its accuracy taken in the clear; those that could be on a
+system's front of accuracy against complexity are simulated on all test samples. With `--encrypt`
+up to four points of each front are encrypted. Rows go to `results/SYSTEM.json`; tables and
+picture go where `report.py` puts them. With `--full`, what that file holds of Concrete-ML by the
+same machine, versions and models is taken from it, unless `--fresh`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+from report import front, write_report
+from settings import MODELS, SETTINGS
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+WORKERS = {"cml": HERE / "cml_worker.py", "concrete_ml": HERE / "concrete_ml_worker.py"}
+ENCRYPTED_SAMPLES, ENCRYPTED_POINTS = 3, 4
+# Seconds for a job; above this complexity, keys alone would take minutes and gigabytes.
+PATIENCE, PATIENCE_ENCRYPTED, MOST_COMPLEX = 300, 1200, 6e11
+# Approximate rounding may do better in simulation than in the clear, but seldom by this much.
+DOUBT = 0.01
+
+
+class Worker:
+    """A system's process; restarted if a job kills it or takes too long."""
+
+    def __init__(self, python: str, script: Path) -> None:
+        self.command = [python, str(script)]
+        self.process: subprocess.Popen | None = None
+        self.versions: dict = {}
+        self._start()
+
+    def _start(self) -> None:
+        self.close()
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        versions = self._read(PATIENCE)
+        if "python" not in versions:
+            raise SystemExit(f"{self.command[1]} does not start: {versions['refused']}")
+        self.versions = versions
+
+    def _read(self, patience: float) -> dict:
+        ready, _, _ = select.select([self.process.stdout], [], [], patience)
+        line = self.process.stdout.readline() if ready else ""
+        if line:
+            return json.loads(line)
+        return {"refused": "the process died" if ready else f"took more than {patience} s"}
+
+    def answer(self, job: dict) -> dict:
+        """Run one job."""
+        if self.process.poll() is not None:
+            self._start()
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        result = self._read(PATIENCE_ENCRYPTED if job["encrypt"] else PATIENCE)
+        if result.get("refused", "").startswith(("took", "the process")):
+            self._start()
+        return result
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+def machine() -> str:
+    """Cores and processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} cores, {names[0] if names else platform.machine()}"
+
+
+def digest(model: str) -> str:
+    """What a model and its data are, in short."""
+    parts = [(HERE / "models" / f"{model}{end}").read_bytes() for end in (".onnx", ".npz")]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+
+
+def hopeless(row: dict, rows: list[dict]) -> bool:
+    """Whether something cheaper was simulated at an accuracy which this setting will not reach."""
+    doubt = DOUBT if "approximate" in row["setting"].values() else 0.0
+    return any(
+        other["complexity"] <= row["complexity"]
+        and other.get("accuracy", -1.0) >= row["clear_accuracy"] + doubt
+        for other in rows
+    )
+
+
+def spread(points: list[dict], count: int) -> list[dict]:
+    """Take at most so many points, evenly, both ends among them."""
+    if len(points) <= count:
+        return points
+    return [points[round(i * (len(points) - 1) / (count - 1))] for i in range(count)]
+
+
+def sweep(worker: Worker, model: str, settings: list[dict], rows: list[dict], encrypt: bool):
+    """Measure one system on one model, settings that are among `rows` already excepted.
+
+    Yields after each measurement; `rows` holds what is measured so far.
+    """
+
+    def measure(row: dict, **wanted: int) -> None:
+        job = {"model": model, "setting": row["setting"], "simulate": 0, "encrypt": 0, **wanted}
+        row.update(worker.answer(job))
+        shown = {k: v for k, v in row.items() if k not in ("model", "digest")}
+        print(model, json.dumps(shown), file=sys.stderr, flush=True)
+
+    for setting in settings:
+        if not any(row["setting"] == setting for row in rows):
+            rows.append({"model": model, "digest": digest(model), "setting": setting})
+            measure(rows[-1])
+            yield
+    # Approximate rounding first: it is mostly cheaper, and simulates faster.
+    good = [row for row in rows if "refused" not in row]
+    good.sort(key=lambda row: ("approximate" not in row["setting"].values(), row["complexity"]))
+    for row in good:
+        if "accuracy" not in row and not hopeless(row, good):
+            measure(row, simulate=1)
+            yield
+    affordable = [row for row in front(rows) if row["complexity"] <= MOST_COMPLEX]
+    for row in spread(affordable, ENCRYPTED_POINTS) if encrypt else []:
+        if "predict_seconds" not in row:
+            measure(row, encrypt=ENCRYPTED_SAMPLES)
+            yield
+
+
+def save(path: Path, results: dict) -> None:
+    """Write results, a line for each row."""
+    text = json.dumps(results, separators=(",", ":")).replace('{"model"', '\n{"model"')
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Measure both systems and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--concrete-ml", metavar="PYTHON", help="interpreter with Concrete-ML")
+    parser.add_argument("--full", action="store_true", help="all settings (hours)")
+    parser.add_argument("--fresh", action="store_true", help="measure Concrete-ML anew")
+    parser.add_argument("--encrypt", action="store_true", help="generate keys and predict")
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    parser.add_argument("--systems", nargs="+", default=list(WORKERS), choices=list(WORKERS))
+    chosen = parser.parse_args()
+    if "concrete_ml" in chosen.systems and chosen.concrete_ml is None:
+        parser.error("--concrete-ml PYTHON is needed to run Concrete-ML")
+    RESULTS.mkdir(exist_ok=True)
+    for system in chosen.systems:
+        path = RESULTS / f"{system}.json"
+        python = sys.executable if system == "cml" else chosen.concrete_ml
+        worker = Worker(python, WORKERS[system])
+        where = {"machine": machine(), "versions": worker.versions}
+        old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
+        same = all(old.get(key) == value for key, value in where.items())
+        stored = [row for row in old["rows"] if same and row["digest"] == digest(row["model"])]
+        if not (system == "concrete_ml" and chosen.full and not chosen.fresh):
+            stored = [row for row in stored if row["model"] not in chosen.models]
+        for model in chosen.models:
+            rows = [row for row in stored if row["model"] == model]
+            others = [row for row in stored if row["model"] != model]
+            settings = SETTINGS[system](model, chosen.full)
+            for _ in sweep(worker, model, settings, rows, chosen.encrypt):
+                save(path, {**where, "rows": others + rows})
+            stored = others + rows
+        worker.close()
+    write_report()
+
+
+if __name__ == "__main__":
+    main()
