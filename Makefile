@@ -52,6 +52,7 @@ docs: $(VENV)/.ready
 
 bench: $(VENV)/.ready
 	$(RUN)/python benchmarks/digits.py --encrypt
+	$(RUN)/python benchmarks/clear.py
 
 bench-fhe: $(VENV)/.ready $(VENVCONCRETEML)/.ready
 	$(RUN)/python $(PIP) -e '.[bench]'

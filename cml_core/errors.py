@@ -23,6 +23,7 @@ __all__ = [
     "ConfigError",
     "DamagedFileError",
     "DuplicateOperatorError",
+    "ExportError",
     "InputDtypeError",
     "InputError",
     "InputNameError",
@@ -276,6 +277,17 @@ class QuantizationError(CmlError):
             f"{self.reason}.",
             self.hint,
         )
+
+
+@attrs.define(eq=False, slots=False)
+class ExportError(CmlError):
+    """A quantized model has no form as an ONNX model."""
+
+    reason: str
+    hint: str = ""
+
+    def message(self) -> str:
+        return _sentence(f"the model cannot be exported to ONNX: {self.reason}.", self.hint)
 
 
 @attrs.frozen

@@ -15,6 +15,7 @@ import typer
 from cml_core.cli import ops, plugins
 from cml_core.cli.check import check
 from cml_core.cli.compile import compile_model
+from cml_core.cli.export import export
 from cml_core.cli.failures import guarded, set_debug
 from cml_core.cli.inspect import inspect
 from cml_core.cli.predict import predict
@@ -36,6 +37,7 @@ app.command("run")(guarded(run))
 app.command("compile")(guarded(compile_model))
 app.command("predict")(guarded(predict))
 app.command("inspect")(guarded(inspect))
+app.command("export")(guarded(export))
 
 
 def _show_version(wanted: bool) -> None:

@@ -47,14 +47,38 @@ class InputCode:
     offset: float
     levels: int
 
-    def encode(self, samples: np.ndarray) -> tuple[np.ndarray, int]:
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest dtype that holds the integers."""
+        return np.min_scalar_type(self.levels - 1)
+
+    def encode(self, samples: np.ndarray, dtype: Any = np.int64) -> tuple[np.ndarray, int]:
         """Integers for samples `(N, *S)`, and how many samples had values out of range."""
-        place = (samples.astype(np.float64) - self.offset) / self.scale
-        # Half a step beyond the last integer is no further off than rounding is inside.
-        outside = ~((place > -0.5 - _SLACK) & (place < self.levels - 0.5 + _SLACK))
-        count = int(outside.reshape(len(place), -1).any(axis=1).sum()) if place.size else 0
-        codes = np.clip(np.rint(np.nan_to_num(place, nan=0.0)), 0, self.levels - 1)
-        return codes.astype(np.int64), count
+        # One pass after another over the same memory.
+        place = samples.astype(np.float64)
+        place -= self.offset
+        place /= self.scale
+        if place.size == 0:
+            return place.astype(dtype), 0
+        outside = self._saturate(place)
+        return np.rint(place, out=place).astype(dtype), outside
+
+    def _saturate(self, place: np.ndarray) -> int:
+        """Move places to the nearest end; how many samples had some well outside, or NaN."""
+        low, high, top = float(place.min()), float(place.max()), self.levels - 1
+        count = 0
+        # Half a step beyond the last integer is no further off than rounding is inside. NaN is
+        # inside of nothing.
+        if not (low > -0.5 - _SLACK and high < top + 0.5 + _SLACK):
+            inside = (place > -0.5 - _SLACK) & (place < top + 0.5 + _SLACK)
+            size = place.size // len(place)
+            count = len(np.unique(np.flatnonzero(~inside) // size))
+            if np.isnan(low):
+                place[np.isnan(place)] = 0.0
+        if not (low >= 0 and high <= top):
+            np.maximum(place, 0, out=place)
+            np.minimum(place, top, out=place)
+        return count
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -86,13 +110,16 @@ class OutputCode:
     low: int = 0
 
     def decode(self, q: np.ndarray) -> np.ndarray:
-        """Real values of integer samples `(N, *S)`."""
+        """Real values of integer samples `(N, *S)`, which may be held as floats."""
         if self.table is not None:
-            entry = np.clip(q - self.low, 0, self.table.shape[1] - 1)
+            entry = q.astype(np.int64) - self.low
+            np.clip(entry, 0, self.table.shape[1] - 1, out=entry)
             value: np.ndarray = self.table[self.channel, entry]
         else:
             assert self.scale is not None and self.offset is not None
-            value = self.scale[self.channel] * q + self.offset[self.channel]
+            value = q.astype(np.float64)
+            value *= self.scale[self.channel]
+            value += self.offset[self.channel]
         if self.dtype.kind in "iu":
             value = np.rint(value)
         return value.astype(self.dtype)
@@ -122,15 +149,17 @@ class ClientSide:
     tail: NumpyModule | None = None
     clear: Mapping[str, np.ndarray] = attrs.field(factory=dict)
 
-    def encode(self, inputs: Mapping[str, Any]) -> list[np.ndarray]:
-        """Check and quantize arrays for the model; int64 samples `(N, *S)` for each input.
+    def encode(self, inputs: Mapping[str, Any], *, small: bool = False) -> list[np.ndarray]:
+        """Check and quantize arrays for the model; samples `(N, *S)` for each input.
 
-        Values outside the calibrated range saturate, with a warning; they never wrap.
+        They are int64, or of the smallest dtype that holds them. Values outside the calibrated
+        range saturate, with a warning; they never wrap.
         """
         samples = self.layout.split(inputs)
         codes = []
         for code in self.inputs:
-            integers, outside = code.encode(samples[code.name])
+            dtype = code.dtype if small else np.int64
+            integers, outside = code.encode(samples[code.name], dtype)
             if outside:
                 warnings.warn(
                     f"{outside} of {len(integers)} samples have values of input {code.name!r} "

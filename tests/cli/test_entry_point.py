@@ -14,7 +14,7 @@ import onnx
 import pytest
 
 from tests.cli.conftest import command, environment
-from tests.networks import Net, mlp
+from tests.networks import Net
 
 HEAVY = ("torch", "concrete", "sklearn", "skl2onnx", "onnxruntime", "pandas")
 
@@ -30,7 +30,8 @@ def test_version(process):
 
 def test_help_names_every_command(process):
     text = process("--help").out
-    for name in ("ops", "plugins", "check", "run", "compile", "predict", "inspect", "--debug"):
+    commands = ("ops", "plugins", "check", "run", "compile", "predict", "inspect", "export")
+    for name in (*commands, "--debug"):
         assert name in text
 
 
