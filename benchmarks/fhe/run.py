@@ -137,7 +137,8 @@ def sweep(worker: Worker, model: str, settings: list[dict], rows: list[dict], en
     good = [row for row in rows if "refused" not in row]
     good.sort(key=lambda row: ("approximate" not in row["setting"].values(), row["complexity"]))
     for row in good:
-        if "accuracy" not in row and not hopeless(row, good):
+        named = len(row["setting"]) <= 1
+        if "accuracy" not in row and (named or not hopeless(row, good)):
             measure(row, simulate=1)
             yield
     affordable = [row for row in front(rows) if row["complexity"] <= MOST_COMPLEX]

@@ -57,22 +57,22 @@ def concrete_ml(model: str, full: bool) -> list[dict]:
 def cml(model: str, full: bool) -> list[dict]:
     """cml's: fields of `QuantConfig` and `FheOptions`; see `cml_worker.py`."""
     if model == "cancer_logistic":
-        return [{"n_bits": n} for n in ((2, 3, 4, 5, 6, 8) if full else (3, 4, 6))]
-    presets = [{"preset": name} for name in ("fast", "best")]
-    bits, rounding = ((2, 3, 4, 5), (2, 3, 4, 5, 6)) if full else ((3, 4), (3, 4, 5))
-    one = [
-        {"n_bits": n, "rounding_bits": r, "rounding": m}
-        for n, r, m in product(bits, rounding, METHODS)
-    ]
-    # Approximate rounding makes wide weights free, but for those of the last layer.
-    wide, final, rounding = (
-        ((6, 8), (2, 3, 4, 5, 6), (2, 3, 4, 5, 6)) if full else ((6,), (3, 4, 5), (3, 4, 5))
+        return [{}] + [{"n_bits": n} for n in ((2, 3, 4, 5, 6, 8) if full else (3, 4, 6))]
+    named = [{}, {"preset": "fast"}, {"preset": "best"}]
+    bits, rounding = ((3, 4, 5), (3, 4, 5, 6)) if full else ((4,), (4, 5))
+    exact = [{"n_bits": n, "rounding_bits": r} for n, r in product(bits, rounding)]
+    # Bits rounded to, of inputs and weights, and read of results; and what pruning may cost.
+    kept, widths, shares = (
+        ((3, 4, 5, 6), ((6, 4, 5), (6, 6, 5), (6, 6, 6), (8, 6, 8)), (0, 0.003, 0.01, 0.02, 0.04))
+        if full
+        else ((3, 4, 5), ((6, 4, 5), (6, 6, 6)), (0, 0.003, 0.02))
     )
-    apart = [
-        {"n_bits": n, "final_bits": f, "rounding_bits": r, "rounding": "approximate"}
-        for n, f, r in product(wide, final, rounding)
-    ]
-    return presets + one + apart
+    free = [
+        {"preset": "fast", "rounding_bits": k, "input_bits": i, "weight_bits": w, "read_bits": r,
+         "prune": share, "rounding": "approximate"}
+        for k, (i, w, r), share in product(kept, widths, shares)
+    ]  # fmt: skip
+    return named + exact + free
 
 
 SETTINGS = {"cml": cml, "concrete_ml": concrete_ml}

@@ -13,7 +13,8 @@ import numpy as np
 from cml_core.errors import CircuitError
 from cml_core.fhe.backend import CircuitStatistics, FheOptions
 from cml_core.fhe.tracing import ConcreteDialect, TracedProgram
-from cml_core.program.instructions import Program
+from cml_core.program.execute import apply_instruction
+from cml_core.program.instructions import Instruction, Program
 
 __all__ = ["compile_traced", "quiet_import", "reported", "samples_of", "shaped"]
 
@@ -51,10 +52,11 @@ def compile_traced(
     options: FheOptions,
     *,
     joined: bool = False,
+    approximate: bool = False,
     **settings: Any,
 ) -> Any:
     """Trace a program and compile it with its own intervals in place of measured ones."""
-    traced = TracedProgram(program, dialect, joined)
+    traced = TracedProgram(program, dialect, joined, approximate)
     settings |= {**options.failure, "dump_artifacts_on_unexpected_failures": False}
     if options.key_cache is not None:
         settings |= {
@@ -71,22 +73,40 @@ def compile_traced(
 
 def samples_of(program: Program, integers: Sequence[np.ndarray]) -> list[Any]:
     """Inputs as a circuit takes them: int64 arrays, plain integers for 0-d tensors."""
-    arrays = [np.asarray(array, dtype=np.int64) for array in integers]
+    # Compilers take memory as it lies, whatever the strides.
+    arrays = [np.asarray(array, dtype=np.int64, order="C") for array in integers]
     return [int(array) if array.ndim == 0 else array for array in arrays]
 
 
-def shaped(program: Program, results: Any, *, joined: bool = False) -> list[np.ndarray]:
-    """Results of a circuit as int64 arrays of the program's output shapes."""
+def shaped(
+    program: Program, results: Any, *, joined: bool = False, approximate: bool = False
+) -> list[np.ndarray]:
+    """Results of a circuit as int64 arrays of the program's output shapes.
+
+    Outputs that the program rounds come without their low bits from a circuit that rounds
+    approximately, and whole from any other.
+    """
     instructions = [program.instructions[position] for position in program.outputs]
     if joined:
         cuts = np.cumsum([instruction.size for instruction in instructions])[:-1]
         results = np.split(np.asarray(results, dtype=np.int64).reshape(-1), cuts)
     elif len(instructions) == 1:
         results = (results,)
-    return [
+    arrays = [
         np.asarray(result, dtype=np.int64).reshape(instruction.shape)
         for instruction, result in zip(instructions, results, strict=True)
     ]
+    return [
+        _rounded(instruction, array, approximate) if instruction.lost_bits else array
+        for instruction, array in zip(instructions, arrays, strict=True)
+    ]
+
+
+def _rounded(instruction: Instruction, array: np.ndarray, approximate: bool) -> np.ndarray:
+    if approximate:
+        return np.left_shift(array, instruction.lost_bits)
+    result: np.ndarray = apply_instruction(instruction, [array[np.newaxis]])[0]
+    return result
 
 
 @attrs.frozen(slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from cml_core.fhe.backend import CircuitStatistics, FheOptions
+from cml_core.fhe.backend import CircuitStatistics, CompiledWidths, FheOptions
 from cml_core.fhe.concrete_circuit import (
     compile_traced,
     quiet_import,
@@ -19,6 +19,7 @@ from cml_core.fhe.concrete_circuit import (
     shaped,
     statistics,
 )
+from cml_core.fhe.mlir import read_widths
 from cml_core.plugins.hookspecs import hookimpl
 from cml_core.program.instructions import Program
 
@@ -56,11 +57,33 @@ class _Dialect:
         return x[index]
 
 
+def _without_low_bits() -> Any:
+    """A step of the compiler's that makes rounded integers an output as they are.
+
+    The compiler would look each of them up to give it back the zeros that rounding has left in
+    its low bits. The client can do that for nothing.
+    """
+    from concrete.fhe.representation import GraphProcessor
+
+    class WithoutLowBits(GraphProcessor):  # type: ignore[misc]
+        def apply(self, graph: Any) -> None:
+            for place, node in list(graph.output_nodes.items()):
+                (first, *others) = graph.ordered_preds_of(node) or [None]
+                restored = node.properties.get("name") == "reinterpret" and not others
+                if restored and first.properties.get("name") == "round_bit_pattern":
+                    graph.output_nodes[place] = first
+                    if not list(graph.graph.successors(node)):
+                        graph.graph.remove_node(node)
+
+    return WithoutLowBits()
+
+
 @attrs.define(slots=True, eq=False)
 class _Circuit:
     program: Program
     circuit: Any
     statistics: CircuitStatistics
+    approximate: bool
     _simulates: bool = False
 
     @property
@@ -83,14 +106,20 @@ class _Circuit:
 
     def decrypt(self, encrypted: Any) -> list[np.ndarray]:
         with reported(NAME, "decrypt"):
-            return shaped(self.program, self.circuit.decrypt(*encrypted))
+            return self._shaped(self.circuit.decrypt(*encrypted))
 
     def simulate(self, integers: Sequence[np.ndarray]) -> list[np.ndarray]:
         with reported(NAME, "simulate"):
             if not self._simulates:
                 self.circuit.enable_fhe_simulation()
                 self._simulates = True
-            return shaped(self.program, self.circuit.simulate(*samples_of(self.program, integers)))
+            return self._shaped(self.circuit.simulate(*samples_of(self.program, integers)))
+
+    def widths(self) -> CompiledWidths:
+        return read_widths(self.circuit.mlir)
+
+    def _shaped(self, results: Any) -> list[np.ndarray]:
+        return shaped(self.program, results, approximate=self.approximate)
 
 
 @attrs.frozen(slots=True)
@@ -115,13 +144,16 @@ class ConcretePython:
         """Compile a program."""
         with reported(NAME, "be imported"), quiet_import():
             from concrete import fhe
-        dialect = _Dialect(fhe, options.rounding != "exact")
+        approximate = options.rounding != "exact"
+        dialect = _Dialect(fhe, approximate)
         circuit = compile_traced(
             NAME,
             program,
             dialect,
             fhe.Compiler,
             options,
+            approximate=approximate,
+            additional_post_processors=[_without_low_bits()],
             enable_tlu_fusing=False,
             parameter_selection_strategy=fhe.ParameterSelectionStrategy.MULTI,
         )
@@ -131,7 +163,7 @@ class ConcretePython:
             if tag
         }
         count = int(circuit.programmable_bootstrap_count)
-        return _Circuit(program, circuit, statistics(circuit, count, per_node))
+        return _Circuit(program, circuit, statistics(circuit, count, per_node), approximate)
 
 
 @hookimpl

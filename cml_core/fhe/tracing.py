@@ -66,11 +66,15 @@ class TracedProgram:
         How this compiler names things.
     joined : bool
         Return all outputs in one flat tensor, for a compiler that knows no other way.
+    approximate : bool
+        Round approximately where the program allows it. An output that is rounded so has its low
+        bits left out; rounded in any other way it would cost bootstraps, so it is given whole.
     """
 
     program: Program
     dialect: ConcreteDialect
     joined: bool = False
+    approximate: bool = False
     _intervals: list[Interval] = attrs.field(init=False)
     _bounds: dict[Any, Interval] = attrs.field(factory=dict, init=False)
 
@@ -130,20 +134,27 @@ class TracedProgram:
             result = result if latest is None else latest
             self._remember(result, interval)
             results.append(result)
-        outputs = [results[i] for i in self.program.outputs]
+        positions = [self._given(i) for i in self.program.outputs]
+        outputs = [results[i] for i in positions]
         if self.joined and len(outputs) > 1:
-            return self._join(outputs)
+            return self._join(outputs, positions)
         # A compiler wants each output to be a computation of its own.
         seen: set[int] = set()
-        for place, output in enumerate(outputs):
-            if id(output) in seen or self.program.outputs[place] in self.program.inputs:
+        for place, (output, position) in enumerate(zip(outputs, positions, strict=True)):
+            if id(output) in seen or position in self.program.inputs:
                 outputs[place] = output + 0
-                self._remember(outputs[place], self._intervals[self.program.outputs[place]])
+                self._remember(outputs[place], self._intervals[position])
             seen.add(id(outputs[place]))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
-    def _join(self, outputs: Sequence[Any]) -> Any:
-        instructions = [self.program.instructions[i] for i in self.program.outputs]
+    def _given(self, position: int) -> int:
+        """What the circuit gives for an output; what is left of rounding, the client does."""
+        instruction = self.program.instructions[position]
+        whole = instruction.lost_bits and not self.approximate
+        return instruction.inputs[0] if whole else position
+
+    def _join(self, outputs: Sequence[Any], positions: Sequence[int]) -> Any:
+        instructions = [self.program.instructions[i] for i in positions]
         flat = tuple(
             output.reshape((i.size,)) if i.shape else np.broadcast_to(output, (1,))
             for output, i in zip(outputs, instructions, strict=True)
@@ -181,7 +192,14 @@ Rule = Callable[[ConcreteDialect, Instruction, Sequence[Any]], Any]
 
 
 def _add(dialect: ConcreteDialect, instruction: Instruction, x: Sequence[Any]) -> Any:
-    return x[0] + (x[1] if len(x) > 1 else instruction.constants["operand"])
+    if len(x) > 1:
+        return x[0] + x[1]
+    # The sign of a constant would take a bit, and widen all that is connected to the result.
+    operand = instruction.constants["operand"]
+    below = np.maximum(-operand, 0)
+    if not below.any():
+        return x[0] + operand
+    return (x[0] + np.maximum(operand, 0) if (operand > 0).any() else x[0]) - below
 
 
 def _subtract(dialect: ConcreteDialect, instruction: Instruction, x: Sequence[Any]) -> Any:

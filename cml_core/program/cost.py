@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Sequence
 
 import attrs
 import numpy as np
@@ -18,12 +19,22 @@ import numpy as np
 from cml_core.program.cost_table import LOOKUP_COMPLEXITY
 from cml_core.program.instructions import Instruction, Opcode, Program
 
-__all__ = ["NodeCost", "lookup_complexity", "lookup_width", "program_cost"]
+__all__ = [
+    "APPROXIMATE",
+    "NodeCost",
+    "demand_steps",
+    "lookup_complexity",
+    "lookup_width",
+    "noise_after",
+    "program_cost",
+]
 
 #: Where a lookup's result goes when nothing is known of it: eight bits after small weights.
 _USUAL_DEMAND = 12.0
 #: How much more a lookup costs for each bit beyond the table.
 _GROWTH = 2.3
+#: What approximate rounding adds to the demand on what it reads, in bits, as measured.
+APPROXIMATE = 0.7
 #: Noise of a fresh encryption relative to a lookup's result; it is far smaller.
 _FRESH = 2.0**-20
 
@@ -43,6 +54,12 @@ def lookup_complexity(width: int, demand: float = _USUAL_DEMAND) -> float:
     steps = LOOKUP_COMPLEXITY[min(max(width, 1), widest)]
     place = max(0, bisect_right([least for least, _ in steps], demand) - 1)
     return steps[place][1] * float(_GROWTH ** max(0, width - widest))
+
+
+def demand_steps(width: int) -> tuple[float, ...]:
+    """Demands on results of lookups from which on lookups of a width become dearer, ascending."""
+    steps = LOOKUP_COMPLEXITY[min(max(width, 1), max(LOOKUP_COMPLEXITY))]
+    return tuple(least for least, _ in steps[1:])
 
 
 def lookup_width(program: Program, instruction: Instruction) -> int:
@@ -110,7 +127,7 @@ def _demands(program: Program) -> dict[int, float]:
     sources: list[frozenset[int]] = []
     demand: dict[int, float] = {}
 
-    def read(position: int, width: int) -> None:
+    def read(position: int, width: float) -> None:
         wanted = width + 0.5 * math.log2(max(noise[position], 1e-30))
         for source in sources[position]:
             demand[source] = max(demand.get(source, 0.0), wanted)
@@ -118,35 +135,46 @@ def _demands(program: Program) -> dict[int, float]:
     for instruction in program.instructions:
         inputs = instruction.inputs
         behind = frozenset().union(*(sources[i] for i in inputs))
-        if instruction.opcode is Opcode.INPUT:
-            noise.append(_FRESH)
-        elif instruction.opcode is Opcode.LOOKUP:
+        before = [program.instructions[i] for i in inputs]
+        noise.append(noise_after(instruction, before, [noise[i] for i in inputs]))
+        if instruction.opcode is Opcode.LOOKUP:
             width = lookup_width(program, instruction)
-            read(inputs[0], width)
-            noise.append(1.0)
+            read(inputs[0], width + (APPROXIMATE if before[0].lost_bits else 0.0))
             behind = frozenset({width})
         elif _rounds_exactly(instruction):
             # Each bit that is taken off is looked up and subtracted at full width.
-            width = program.instructions[inputs[0]].interval.width
+            width = before[0].interval.width
             read(inputs[0], width)
             demand[1] = max(demand.get(1, 0.0), float(width))
-            noise.append(noise[inputs[0]] + float(instruction.attributes["lsbs"]))
             behind = behind | {1}
-        else:
-            terms = program.instructions[inputs[0]].size / max(instruction.size, 1)
-            noise.append(_gain(instruction, [noise[i] for i in inputs], terms))
         sources.append(behind)
     for position in program.outputs:
-        read(position, program.instructions[position].interval.width)
+        instruction = program.instructions[position]
+        read(position, instruction.interval.width - instruction.lost_bits)
     return demand
 
 
-def _gain(instruction: Instruction, noise: list[float], terms: float) -> float:
-    """Variance of the noise after an instruction, in variances of one lookup's result.
+def noise_after(
+    instruction: Instruction, sources: Sequence[Instruction], noise: Sequence[float]
+) -> float:
+    """Variance of the noise of an instruction's result, in variances of one lookup's result.
 
-    `terms` is how many elements of the first input there are for each of the result.
+    Parameters
+    ----------
+    instruction : Instruction
+        What is computed.
+    sources : sequence of Instruction
+        Those that it takes.
+    noise : sequence of float
+        The variance after each of them.
     """
     opcode, constants = instruction.opcode, instruction.constants
+    if opcode is Opcode.INPUT:
+        return _FRESH
+    if opcode is Opcode.LOOKUP:
+        return 1.0
+    if _rounds_exactly(instruction):
+        return noise[0] + float(instruction.attributes["lsbs"])
     if opcode is Opcode.MATMUL:
         return noise[0] * _largest(np.square(constants["weight"].astype(np.float64)).sum(axis=-2))
     if opcode is Opcode.CONV:
@@ -155,7 +183,7 @@ def _gain(instruction: Instruction, noise: list[float], terms: float) -> float:
     if opcode is Opcode.MULTIPLY:
         return noise[0] * _largest(np.square(constants["operand"].astype(np.float64)))
     if opcode is Opcode.SUM:
-        return noise[0] * max(terms, 1.0)
+        return noise[0] * max(sources[0].size / max(instruction.size, 1), 1.0)
     if opcode in (Opcode.ADD, Opcode.SUBTRACT):
         return sum(noise)
     return max(noise)

@@ -131,6 +131,13 @@ class Instruction:
     node: str = ""
 
     @property
+    def lost_bits(self) -> int:
+        """Low bits that approximate rounding takes off; as an output, they are not decrypted."""
+        if self.opcode is not Opcode.ROUND or self.attributes.get("exact", True):
+            return 0
+        return int(self.attributes["lsbs"])
+
+    @property
     def size(self) -> int:
         """Number of elements of the result for one sample."""
         return int(np.prod(self.shape, dtype=np.int64))

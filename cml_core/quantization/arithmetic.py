@@ -107,7 +107,7 @@ def _pick(
     reach = _hull(chosen, both.scale)
     extra = lookup(ctx, chosen, Grid(both.scale, both.scale * reach[0], reach[1] - reach[0] + 1))
     bounds = None
-    if ctx.builder.instruction(extra.register).attributes["shift"] == 0:
+    if ctx.builder.instruction(extra.register).attributes.get("shift") == 0:
         # The difference was not rounded, so the result is one of the operands.
         gap = np.rint((both.a_offset - both.b_offset) / both.scale).astype(np.int64)
         left, right = both.left.bounds, both.right.bounds

@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from cml_core.program.cost import noise_after
 from cml_core.program.execute import apply_instruction
 from cml_core.program.instructions import Instruction, Interval, Opcode, Program
 from cml_core.program.ranges import Bounds, propagate
@@ -45,6 +46,8 @@ class Register:
         Proven lowest and highest integer of each element.
     samples : integer array of shape (N, *S)
         Its integers on the calibration data.
+    noise : float
+        Variance of the noise that encryption will give it, in variances of one lookup's result.
     packed : bool
         Whether several operands share each integer, so that no low bit may be rounded away.
     """
@@ -54,6 +57,7 @@ class Register:
     interval: Interval
     bounds: Bounds
     samples: np.ndarray
+    noise: float = 0.0
     packed: bool = False
 
     @property
@@ -92,6 +96,8 @@ class ProgramBuilder:
         The node to which instructions are put down.
     lookups : dict
         Tensors that were looked up already, with the results; keeps their ids from being reused.
+    products : dict
+        By position, what else is known of registers that are products with clear weights.
     """
 
     count: int
@@ -99,6 +105,7 @@ class ProgramBuilder:
     margin: float = 0.0
     node: str = ""
     lookups: dict[Any, Any] = attrs.field(factory=dict, init=False)
+    products: dict[int, Any] = attrs.field(factory=dict, init=False)
     _instructions: list[Instruction] = attrs.field(factory=list, init=False)
     _known: weakref.WeakValueDictionary[bytes, Register] = attrs.field(
         factory=weakref.WeakValueDictionary, init=False
@@ -116,7 +123,7 @@ class ProgramBuilder:
         instruction = Instruction(
             Opcode.INPUT, (), shape, interval, interval, {"name": name}, {}, self.node
         )
-        return self._append(instruction, Bounds(low, high), samples)
+        return self._append(instruction, (), Bounds(low, high), samples)
 
     def emit(
         self,
@@ -163,7 +170,7 @@ class ProgramBuilder:
         if interval is None:
             interval = self._interval(draft, inputs, samples, proven)
         instruction = attrs.evolve(draft, interval=interval, proven=proven)
-        register = self._append(instruction, bounds, samples)
+        register = self._append(instruction, inputs, bounds, samples)
         kept = opcode in _MOVES or (opcode is Opcode.ADD and len(inputs) == 1)
         if packed or (kept and any(r.packed for r in inputs)):
             register = attrs.evolve(register, packed=True)
@@ -208,21 +215,39 @@ class ProgramBuilder:
             The number of channels.
         """
         proven = pooled(channel, count, register.bounds.low, register.bounds.high)
-        # Operands that are packed together meet in combinations that calibration has not seen.
-        if self.proven or register.packed or register.samples.size == 0:
+        if self.proven or register.samples.size == 0:
             return proven
+        if register.packed:
+            # Operands that are packed together meet in combinations that calibration has not seen.
+            low, high = (
+                np.clip(end, register.interval.low, register.interval.high) for end in proven
+            )
+            return low, high
         low = register.samples.min(axis=0).astype(np.int64)
         high = register.samples.max(axis=0).astype(np.int64)
         low, high = self.widen(*pooled(channel, count, low, high))
         return np.maximum(low, proven[0]), np.minimum(high, proven[1])
 
-    def _append(self, instruction: Instruction, bounds: Bounds, samples: np.ndarray) -> Register:
+    def _append(
+        self,
+        instruction: Instruction,
+        inputs: Sequence[Register],
+        bounds: Bounds,
+        samples: np.ndarray,
+    ) -> Register:
         if samples.size:
             dtype = smallest_dtype(int(samples.min()), int(samples.max()))
             samples = samples.astype(dtype)
         self._instructions.append(instruction)
+        sources = [self._instructions[register.position] for register in inputs]
+        noise = noise_after(instruction, sources, [register.noise for register in inputs])
         return Register(
-            len(self._instructions) - 1, instruction.shape, instruction.interval, bounds, samples
+            len(self._instructions) - 1,
+            instruction.shape,
+            instruction.interval,
+            bounds,
+            samples,
+            noise,
         )
 
     def _interval(

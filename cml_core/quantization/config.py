@@ -48,6 +48,11 @@ def _margin(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ConfigError(attribute.name, value, "a share of the calibrated range, 0 or more")
 
 
+def _share(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise ConfigError(attribute.name, value, "a share from 0 to below 1")
+
+
 @attrs.frozen(slots=True, kw_only=True)
 class NodeConfig:
     """Choices for one node, in place of the model's; None keeps the model's.
@@ -106,9 +111,17 @@ class QuantConfig:
         Exact rounding costs a small bootstrap for every bit taken off. Approximate rounding is
         free, and may give the neighbour of an integer that lies near the middle between two;
         compilers that do not know it round exactly.
+    read_bits : int or None
+        With approximate rounding, how many bits of a result of linear layers are decrypted. Fewer
+        bits leave more room for noise, which makes every lookup before them cheaper; rounding
+        them away costs nothing. None decrypts results whole.
     weight_rounding : {"nearest", "adaptive"}
         Whether each weight goes to the nearest integer, or all of them together to those that
         change the layer's output on the calibration data least.
+    prune : float
+        Largest share of a linear layer's power that may be lost by leaving out channels of its
+        input, whose lookups are then saved; the weights of the others make up for it on the
+        calibration data. 0 leaves out none.
     equalize : bool
         Give each channel of what travels between layers its own scale, which folds into the next
         layer's weights, where that lowers the error expected of both.
@@ -130,16 +143,18 @@ class QuantConfig:
         Overrides by node name.
     """
 
-    input_bits: int = attrs.field(default=4, validator=_bits)
-    weight_bits: int = attrs.field(default=4, validator=_bits)
+    input_bits: int = attrs.field(default=5, validator=_bits)
+    weight_bits: int = attrs.field(default=5, validator=_bits)
     activation_bits: int = attrs.field(default=4, validator=_bits)
     output_bits: int = attrs.field(default=8, validator=_bits)
     final_bits: int | None = attrs.field(default=None, validator=_optional_bits)
     rounding_bits: int | None = attrs.field(validator=_optional_bits)
     rounding: Rounding = attrs.field(default="exact", validator=_one_of("exact", "approximate"))
+    read_bits: int | None = attrs.field(default=None, validator=_optional_bits)
     weight_rounding: WeightRounding = attrs.field(
         default="adaptive", validator=_one_of("nearest", "adaptive")
     )
+    prune: float = attrs.field(default=0.0, validator=_share)
     equalize: bool = attrs.field(default=True, validator=_flag)
     bias_correction: bool = attrs.field(default=True, validator=_flag)
     fit_tables: bool = attrs.field(default=True, validator=_flag)
@@ -158,16 +173,17 @@ class QuantConfig:
     def fast(cls, **options: Any) -> QuantConfig:
         """Return the preset of low cost: lookups of four bits behind approximate rounding.
 
-        What does not cost anything is wide (inputs, weights, what lookups give); results that
-        are decrypted are narrow, which keeps lookups cheap.
+        What does not cost anything is wide (inputs, weights, what lookups give); five bits of
+        linear results are decrypted, and inputs that are hardly missed are not looked up.
 
         Parameters
         ----------
         options
             Fields to set otherwise.
         """
-        free = {"input_bits": 6, "weight_bits": 6, "activation_bits": 6, "final_bits": 4}
-        return cls(**{**free, "rounding_bits": 4, "rounding": "approximate", **options})
+        free = {"input_bits": 6, "weight_bits": 6, "activation_bits": 6}
+        cheap = {"rounding_bits": 4, "rounding": "approximate", "read_bits": 5, "prune": 0.003}
+        return cls(**{**free, **cheap, **options})
 
     @classmethod
     def best(cls, **options: Any) -> QuantConfig:
@@ -178,7 +194,7 @@ class QuantConfig:
         options
             Fields to set otherwise.
         """
-        free = {"input_bits": 8, "weight_bits": 8, "activation_bits": 8, "final_bits": 6}
+        free = {"input_bits": 8, "weight_bits": 8, "activation_bits": 8, "read_bits": 8}
         return cls(**{**free, "rounding_bits": 6, "rounding": "approximate", **options})
 
     @classmethod
@@ -188,6 +204,11 @@ class QuantConfig:
             raise ConfigError("n_bits", n_bits, f"a number of bits from 1 to {_MOST_BITS}")
         widths = {"input_bits": n_bits, "weight_bits": n_bits, "activation_bits": n_bits}
         return cls(**{**widths, **options})
+
+    @property
+    def reads(self) -> int | None:
+        """Bits that linear results are rounded to, approximately, before they are decrypted."""
+        return self.read_bits if self.rounding == "approximate" else None
 
     def of_node(self, name: str, *, final: bool = False) -> NodeConfig:
         """Bit widths in force at a node; `final` says whether its results are decrypted."""

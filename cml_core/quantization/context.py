@@ -65,6 +65,16 @@ class LoweringContext:
         return self.config.of_node(self.bound.name, final=final)
 
     @property
+    def rounds_to(self) -> tuple[int, bool] | None:
+        """Bits that the node's result will be rounded to and whether exactly, if it will be."""
+        if self.feeds_lookup:
+            bits = self.lookup_bits or self.bits
+            kept, exact = bits.rounding_bits, bits.rounding != "approximate"
+        else:
+            kept, exact = self.config.reads, False
+        return None if kept is None else (kept, exact)
+
+    @property
     def n_outputs(self) -> int:
         """How many outputs the node has in its graph."""
         return len(self.bound.node.outputs)

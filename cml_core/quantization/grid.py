@@ -10,10 +10,10 @@ from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.lookup import Grid, lookup
 
-__all__ = ["affine", "balanced", "choose_grid", "requantize"]
+__all__ = ["WIDEST_FACTOR", "affine", "balanced", "choose_grid", "has_own_lookup", "requantize"]
 
 #: Widest integers that are multiplied by weights when a lookup follows; wider ones are requantized.
-_WIDEST_FACTOR = 10
+WIDEST_FACTOR = 10
 #: How much larger the largest weight of a channel is than their root mean square.
 _PEAK = 2.5
 
@@ -50,11 +50,24 @@ def affine(
 
 def _too_wide(ctx: LoweringContext, tensor: EncryptedTensor) -> bool:
     """Whether a product of these integers would be too wide for the lookup that follows it."""
-    return ctx.feeds_lookup and tensor.register.interval.width > _WIDEST_FACTOR
+    return ctx.feeds_lookup and tensor.register.interval.width > WIDEST_FACTOR
+
+
+def has_own_lookup(ctx: LoweringContext, tensor: EncryptedTensor) -> bool:
+    """Whether a tensor must be looked up for this node, and for no other."""
+    if ctx.readers.get(tensor.name, 1) > 1 or tensor.dtype.kind != "f" or not tensor.register.size:
+        return False
+    bits = ctx.bits.activation_bits or ctx.config.activation_bits
+    return affine_view(tensor) is None and _exact_grid(tensor, bits) is None
 
 
 def balanced(
-    ctx: LoweringContext, tensor: EncryptedTensor, *, axis: int, strength: np.ndarray
+    ctx: LoweringContext,
+    tensor: EncryptedTensor,
+    *,
+    axis: int,
+    strength: np.ndarray,
+    unread: np.ndarray | None = None,
 ) -> EncryptedTensor:
     """Requantize a tensor with a scale of its own for each channel, if that is worth it.
 
@@ -72,6 +85,8 @@ def balanced(
         The axis of its channels.
     strength : array of shape (K,)
         Root mean square of the weights that each channel meets.
+    unread : bool array of the tensor's shape, optional
+        Elements that need no lookup.
 
     Returns
     -------
@@ -79,22 +94,21 @@ def balanced(
         The tensor itself if it is on a grid already, holds few values, or has other readers,
         which could not share a lookup on such a grid.
     """
+    if not has_own_lookup(ctx, tensor):
+        return tensor
+    if not ctx.config.equalize:
+        return requantize(ctx, tensor, unread=unread)
     bits = ctx.bits.activation_bits or ctx.config.activation_bits
-    alone = ctx.readers.get(tensor.name, 1) <= 1
-    if not (ctx.config.equalize and alone) or tensor.dtype.kind != "f" or not tensor.register.size:
-        return tensor
-    if affine_view(tensor) is not None or _exact_grid(tensor, bits) is not None:
-        return tensor
     values = tensor.values().astype(np.float64)
     values = np.moveaxis(np.where(np.isfinite(values), values, 0.0), axis % tensor.ndim + 1, 0)
     values = values.reshape(len(values), -1)
     if values.size == 0:
-        return tensor
+        return requantize(ctx, tensor, unread=unread)
     low, high = channel_ranges(values, ctx.config.observer, bits)
-    span = high - low
+    span = np.where(strength > 0, high - low, 0.0)
     widest = span.max(initial=0.0)
     if widest <= 0:
-        return tensor
+        return requantize(ctx, tensor, unread=unread)
     share = np.maximum(span, widest * 2.0**-bits) / widest
     deviation = values.std(axis=1)
     top = 2.0 ** ((ctx.bits.weight_bits or 4) - 1) - 1
@@ -112,7 +126,7 @@ def balanced(
     start = low.reshape(shape)
     zero = (start <= 0) & (high.reshape(shape) >= 0)
     start = np.where(zero, -scale * np.rint(-start / scale), start)
-    return lookup(ctx, tensor, Grid(scale, start, 2**bits))
+    return lookup(ctx, tensor, Grid(scale, start, 2**bits), unread=unread)
 
 
 def choose_grid(ctx: LoweringContext, tensor: EncryptedTensor, bits: int) -> Grid:
@@ -156,7 +170,11 @@ def _exact_grid(tensor: EncryptedTensor, bits: int) -> Grid | None:
 
 
 def requantize(
-    ctx: LoweringContext, tensor: EncryptedTensor, *, bits: int | None = None
+    ctx: LoweringContext,
+    tensor: EncryptedTensor,
+    *,
+    bits: int | None = None,
+    unread: np.ndarray | None = None,
 ) -> EncryptedTensor:
     """Bring a tensor onto the grid that fits its range, by one lookup per element.
 
@@ -164,6 +182,8 @@ def requantize(
     ----------
     bits : int, optional
         Width of the result, by default the node's activation width.
+    unread : bool array of the tensor's shape, optional
+        Elements that need no lookup, as nobody will read them.
     """
     width = bits or ctx.bits.activation_bits or ctx.config.activation_bits
-    return lookup(ctx, tensor, choose_grid(ctx, tensor, width))
+    return lookup(ctx, tensor, choose_grid(ctx, tensor, width), unread=unread)

@@ -9,19 +9,25 @@ computed here, in the clear.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from cml_core.program.instructions import Opcode
 from cml_core.program.kernels import conv_nd, window_view
+from cml_core.quantization.arithmetic import add
 from cml_core.quantization.builder import Register
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
-from cml_core.quantization.grid import affine, balanced
-from cml_core.quantization.product import LinearMap, product
+from cml_core.quantization.folding import folded
+from cml_core.quantization.grid import affine, balanced, has_own_lookup
+from cml_core.quantization.product import LinearMap, input_matrix, product
+from cml_core.quantization.pruning import Pruned, prune_inputs
 
 __all__ = ["conv", "matmul", "sum_"]
+
+#: Most inputs of each result at which channels are left out: the work grows with their cube.
+_PRUNABLE = 4096
 
 
 def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> EncryptedTensor:
@@ -37,10 +43,20 @@ def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> Encr
         Clear factor; quantized per output column.
     """
     weight = np.asarray(weight, dtype=np.float64)
+    if weight.ndim == 2 and x.register.size:
+        at_once = folded(ctx, x, weight, x.ndim - 1, lambda real: np.matmul(real, weight))
+        if at_once is not None:
+            return add(ctx, *at_once)
+    unread, extra = None, np.zeros(())
+    found = _pruned(ctx, x, weight, _by_last_axis, x.shape[-1]) if weight.ndim == 2 else None
+    if found is not None:
+        weight, extra = found.weight, found.offset
+        unread = np.broadcast_to(~found.kept, x.shape)
     strength = np.sqrt(
         np.square(weight).mean(axis=tuple({*range(weight.ndim)} - {weight.ndim - 2}))
     )
-    view = affine(ctx, balanced(ctx, x, axis=-1, strength=strength), varying=(-1,))
+    looked_up = balanced(ctx, x, axis=-1, strength=strength, unread=unread)
+    view = affine(ctx, looked_up, varying=(-1,))
     inner = view.scale.reshape(-1, x.shape[-1])[0] if x.register.size else np.ones(x.shape[-1])
 
     def emit(weights: np.ndarray) -> Register:
@@ -50,9 +66,6 @@ def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> Encr
         result: np.ndarray = np.matmul(real, weight)
         return result
 
-    def rows(samples: np.ndarray) -> np.ndarray:
-        return samples.reshape(1, -1, samples.shape[-1])
-
     rank = max(weight.ndim, x.ndim) - (x.ndim == 1)
     width = weight.shape[-1]
 
@@ -60,21 +73,50 @@ def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> Encr
         columns = step[..., 0, :] if x.ndim == 1 else step
         return columns.reshape((1,) * (rank - columns.ndim) + columns.shape)
 
+    on_integers = inner[:, np.newaxis] * weight
+
+    def again(reader: LoweringContext, matrix: np.ndarray) -> EncryptedTensor:
+        source = EncryptedTensor.on_grid(view.register, 1.0, 0.0, x.dtype)
+        return matmul(reader, source, on_integers @ matrix)
+
     return product(
         ctx,
         x,
         view,
         LinearMap(
-            weight=inner[:, np.newaxis] * weight,
+            weight=on_integers,
             axes=(-2,),
             emit=emit,
             apply=apply,
             as_result=as_result,
-            rows=rows if weight.ndim == 2 else None,
+            rows=_by_last_axis if weight.ndim == 2 else None,
             as_columns=lambda w: w.reshape(1, -1, width),
             from_columns=lambda w: w.reshape(weight.shape),
+            extra=extra,
+            again=again if weight.ndim == 2 else None,
         ),
     )
+
+
+def _by_last_axis(samples: np.ndarray) -> np.ndarray:
+    return samples.reshape(1, -1, samples.shape[-1])
+
+
+def _pruned(
+    ctx: LoweringContext,
+    x: EncryptedTensor,
+    weight: np.ndarray,
+    rows: Callable[[np.ndarray], np.ndarray],
+    channels: int,
+) -> Pruned | None:
+    """Say which channels of the input need no lookup, and the weights `(K, M)` without them."""
+    if not ctx.config.prune or x.register.samples.size == 0 or not 1 < len(weight) <= _PRUNABLE:
+        return None
+    if not has_own_lookup(ctx, x):
+        return None
+    values = x.values().astype(np.float64)
+    (inputs,) = input_matrix(np.where(np.isfinite(values), values, 0.0), rows)
+    return prune_inputs(weight, inputs, channels, ctx.config.prune)
 
 
 def conv(
@@ -108,20 +150,19 @@ def conv(
     weight = np.asarray(weight, dtype=np.float64)
     rank, depth, kernel = weight.ndim - 2, weight.shape[1], weight.shape[2:]
     maps = len(weight) // max(group, 1)
-    by_group = np.square(weight).reshape(group, maps, depth, -1).mean(axis=(1, 3))
-    view = affine(
-        ctx, balanced(ctx, x, axis=1, strength=np.sqrt(by_group.reshape(-1))), varying=(1,)
-    )
-    per_channel = view.scale.reshape(*x.shape[:2], -1)[0, :, 0]
-    source = per_channel.reshape(group, depth).repeat(maps, axis=0)
     before, after = (0, 0, *pads[:rank]), (0, 0, *pads[rank:])
-    padded = view.register
-    if any(pads):
-        padded = ctx.builder.emit(Opcode.PAD, [padded], {"before": before, "after": after})
-    settings = {"strides": tuple(strides), "dilations": tuple(dilations), "group": group}
 
-    def emit(weights: np.ndarray) -> Register:
-        return ctx.builder.emit(Opcode.CONV, [padded], settings, {"weight": weights})
+    def rows(samples: np.ndarray) -> np.ndarray:
+        images = np.pad(samples, ((0, 0), *zip(before, after, strict=True)))
+        images = images.reshape(-1, *images.shape[2:])
+        windows = window_view(images, kernel, strides, dilations)
+        output = windows.shape[2 : 2 + rank]
+        split = windows.reshape(len(images), group, depth, *output, *kernel)
+        order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
+        return split.transpose(order).reshape(group, -1, depth * math.prod(kernel))
+
+    settings = {"strides": tuple(strides), "dilations": tuple(dilations), "group": group}
+    pointwise = group == 1 and {*kernel, *strides} <= {1} and not any(pads)
 
     def apply(real: np.ndarray) -> np.ndarray:
         images = conv_nd(
@@ -134,21 +175,51 @@ def conv(
         )
         return images.reshape(*real.shape[: real.ndim - x.ndim], -1, *images.shape[1:])
 
-    def rows(samples: np.ndarray) -> np.ndarray:
-        images = np.pad(samples, ((0, 0), *zip(before, after, strict=True)))
-        images = images.reshape(-1, *images.shape[2:])
-        windows = window_view(images, kernel, strides, dilations)
-        output = windows.shape[2 : 2 + rank]
-        split = windows.reshape(len(images), group, depth, *output, *kernel)
-        order = (1, 0, *range(3, 3 + rank), 2, *range(3 + rank, 3 + 2 * rank))
-        return split.transpose(order).reshape(group, -1, depth * math.prod(kernel))
+    if pointwise and x.register.size:
+        matrix = weight.reshape(len(weight), -1).T
+        at_once = folded(ctx, x, matrix, 1, apply)
+        if at_once is not None:
+            return add(ctx, *at_once)
+    unread, extra = None, np.zeros(())
+    columns = weight.reshape(len(weight), -1).T
+    found = _pruned(ctx, x, columns, rows, depth) if group == 1 else None
+    if found is not None:
+        weight = found.weight.T.reshape(weight.shape)
+        extra = found.offset.reshape(1, -1, *(1,) * rank)
+        unread = np.broadcast_to(~found.kept.reshape(1, -1, *(1,) * rank), x.shape)
+    by_group = np.square(weight).reshape(group, maps, depth, -1).mean(axis=(1, 3))
+    strength = np.sqrt(by_group.reshape(-1))
+    looked_up = balanced(ctx, x, axis=1, strength=strength, unread=unread)
+    view = affine(ctx, looked_up, varying=(1,))
+    per_channel = view.scale.reshape(*x.shape[:2], -1)[0, :, 0]
+    source = per_channel.reshape(group, depth).repeat(maps, axis=0)
+    padded = view.register
+    if any(pads):
+        padded = ctx.builder.emit(Opcode.PAD, [padded], {"before": before, "after": after})
+    on_integers = weight * source.reshape(*source.shape, *(1,) * rank)
+
+    def emit(weights: np.ndarray) -> Register:
+        return ctx.builder.emit(Opcode.CONV, [padded], settings, {"weight": weights})
+
+    def again(reader: LoweringContext, matrix: np.ndarray) -> EncryptedTensor:
+        image = EncryptedTensor.on_grid(view.register, 1.0, 0.0, x.dtype)
+        filters = np.tensordot(matrix.T, on_integers, axes=1)
+        return conv(
+            reader,
+            image,
+            filters,
+            strides=strides,
+            dilations=dilations,
+            pads=pads,
+            group=group,
+        )
 
     return product(
         ctx,
         x,
         view,
         LinearMap(
-            weight=weight * source.reshape(*source.shape, *(1,) * rank),
+            weight=on_integers,
             axes=tuple(range(1, weight.ndim)),
             emit=emit,
             apply=apply,
@@ -156,6 +227,8 @@ def conv(
             rows=rows,
             as_columns=lambda w: w.reshape(group, maps, -1).swapaxes(1, 2),
             from_columns=lambda w: w.swapaxes(1, 2).reshape(weight.shape),
+            extra=extra,
+            again=again if group == 1 else None,
         ),
     )
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 import numpy as np
 
 from cml_core.errors import BitWidthError, WideLookup
 from cml_core.program.instructions import Interval, Opcode, bit_width
-from cml_core.quantization.builder import pooled
+from cml_core.quantization.affine import channel_bounds
+from cml_core.quantization.builder import Register, pooled
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor, group_rows
 
-__all__ = ["Grid", "lookup", "rounded_top"]
+__all__ = ["Grid", "lookup", "rounded", "rounded_top", "settle"]
 
 #: Widest lookup that is built at all; compilers draw their own line, at 16 bits.
 _WIDEST = 20
 #: Bits of filling, on average over channels, that are worth a wider integer.
 _WORTH = 0.15
+#: How much of a calibrated range, its margin included, may be given up for a narrower integer.
+_GIVE = 1.04
 #: Calibration samples that a table's own value weighs as much as.
 _PRIOR = 4.0
 
@@ -42,25 +47,46 @@ class Grid:
     levels: int
 
 
-def lookup(ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid) -> EncryptedTensor:
+def lookup(
+    ctx: LoweringContext,
+    tensor: EncryptedTensor,
+    grid: Grid,
+    *,
+    unread: np.ndarray | None = None,
+) -> EncryptedTensor:
     """Emit the table lookup that brings a tensor onto a grid: one bootstrap per element.
 
     The tables are exact over the whole interval of the integers that enter them; real values
-    outside the grid take its nearest end.
+    outside the grid take its nearest end. Elements that are the same whatever enters cost nothing.
+
+    Parameters
+    ----------
+    ctx : LoweringContext
+        The node being lowered.
+    tensor : EncryptedTensor
+        What is looked up.
+    grid : Grid
+        What the tables give.
+    unread : bool array of the tensor's shape, optional
+        Elements that nobody will read: they cost nothing and may be anything on the grid.
     """
-    grids = tuple(array.tobytes() for array in (grid.scale, grid.offset))
+    arrays = (grid.scale, grid.offset) if unread is None else (grid.scale, grid.offset, unread)
+    grids = tuple(array.tobytes() for array in arrays)
     key = (tensor.register.position, id(tensor.decode), id(tensor.channel), grids, grid.levels)
     known = ctx.builder.lookups.get(key)
     if known is None:
         with ctx.builder.on_behalf_of(tensor.node):
-            known = tensor, _lookup(ctx, tensor, grid)
+            known = tensor, _lookup(ctx, tensor, grid, unread)
         ctx.builder.lookups[key] = known
     result: EncryptedTensor = known[1]
     return result
 
 
-def _lookup(ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid) -> EncryptedTensor:
-    tensor, shift = _settle(ctx, tensor)
+def _lookup(
+    ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid, unread: np.ndarray | None
+) -> EncryptedTensor:
+    whole, shift = settle(ctx, tensor)
+    tensor = attrs.evolve(whole, register=rounded(ctx, whole.register, shift))
     scale = np.broadcast_to(grid.scale, tensor.shape)
     offset = np.broadcast_to(grid.offset, tensor.shape)
     columns = [tensor.channel]
@@ -81,18 +107,70 @@ def _lookup(ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid) -> Encryp
     with np.errstate(all="ignore"):
         codes = np.rint((real - lowest) / steps)
     codes = np.clip(np.nan_to_num(codes, nan=0.0), 0, grid.levels - 1).astype(np.int64)
+    least, most = _reached(tensor, codes, rows[:, 0], entries, shift)
+    alive = (least < most)[group]
+    if unread is not None:
+        alive &= ~unread
+    settings = {"offset": int(entries[0]), "shift": shift}
+    if alive.all():
+        register = _emitted(ctx, tensor.register, settings, codes, group)
+    else:
+        fixed = np.where(alive, 0, least[group])
+        register = _where_alive(ctx, whole.register, settings, codes, group, alive)
+        if fixed.any():
+            register = ctx.builder.emit(Opcode.ADD, [register], constants={"operand": fixed})
+    result = EncryptedTensor.on_grid(register, scale, offset, tensor.dtype)
+    return result.named(tensor.name, tensor.node)
+
+
+def _reached(
+    tensor: EncryptedTensor, codes: np.ndarray, channel: np.ndarray, entries: np.ndarray, shift: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest code of each row that an integer of its channel can reach."""
+    low, high = (ends[channel][:, np.newaxis] >> shift for ends in channel_bounds(tensor))
+    met = (entries >> shift >= low) & (entries >> shift <= high)
+    least: np.ndarray = np.where(met, codes, np.iinfo(np.int64).max).min(axis=1)
+    most: np.ndarray = np.where(met, codes, np.iinfo(np.int64).min).max(axis=1)
+    return least, most
+
+
+def _emitted(
+    ctx: LoweringContext,
+    register: Register,
+    settings: Mapping[str, int],
+    codes: np.ndarray,
+    group: np.ndarray,
+) -> Register:
+    """Look every element up by the table of its group."""
     tables, index = np.unique(codes, axis=0, return_inverse=True)
     constants = {"tables": tables}
     if len(tables) > 1:
         constants["index"] = index.reshape(-1)[group]
-    register = ctx.builder.emit(
-        Opcode.LOOKUP,
-        [tensor.register],
-        {"offset": int(entries[0]), "shift": shift},
-        constants,
-    )
-    result = EncryptedTensor.on_grid(register, scale, offset, tensor.dtype)
-    return result.named(tensor.name, tensor.node)
+    return ctx.builder.emit(Opcode.LOOKUP, [register], settings, constants)
+
+
+def _where_alive(
+    ctx: LoweringContext,
+    register: Register,
+    settings: Mapping[str, int],
+    codes: np.ndarray,
+    group: np.ndarray,
+    alive: np.ndarray,
+) -> Register:
+    """Look only those elements up that are alive, and put zeros in place of the others."""
+    emit = ctx.builder.emit
+    places = np.flatnonzero(alive)
+    if places.size == 0:
+        return emit(Opcode.MULTIPLY, [register], constants={"operand": alive.astype(np.int64)})
+    if len(register.shape) != 1:
+        register = emit(Opcode.RESHAPE, [register], shape=(alive.size,))
+    taken = emit(Opcode.GATHER, [register], constants={"index": places})
+    taken = rounded(ctx, taken, settings["shift"])
+    found = _emitted(ctx, taken, settings, codes, group.reshape(-1)[places])
+    padded = emit(Opcode.PAD, [found], {"before": (0,), "after": (1,)})
+    index = np.full(alive.size, len(places), dtype=np.int64)
+    index[places] = np.arange(len(places))
+    return emit(Opcode.GATHER, [padded], constants={"index": index.reshape(alive.shape)})
 
 
 def _fitted(
@@ -134,12 +212,12 @@ def rounded_top(width: int, shift: int, exact: bool) -> int:
     return int(2**width - 1 - step // 2 if exact else 2**width - step)
 
 
-def _settle(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[EncryptedTensor, int]:
-    """Prepare a register for a lookup; return the tensor and how many low bits are rounded away.
+def settle(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[EncryptedTensor, int]:
+    """Prepare a register to be read; return the tensor and how many low bits to round away.
 
     Each channel is moved by a constant, which is free, so that all of them start at zero and the
     widest one decides the width. What room is left in that width is divided between both sides.
-    Then low bits are rounded away if the result is wider than the node's `rounding_bits`.
+    Low bits are to be rounded away if the result is wider than the node's `rounding_bits`.
     """
     exact = ctx.bits.rounding != "approximate"
     tensor, width = _filled(ctx, tensor, exact)
@@ -164,14 +242,17 @@ def _settle(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[EncryptedTen
         decode = tensor.decode
         moved = type(decode)(decode.channels, lambda q, c: decode(q + base[c], c))
         tensor = attrs.evolve(tensor, register=register, decode=moved)
-    if shift:
-        half = (1 << shift) >> 1
-        rounded = Interval(0, ((register.interval.high + half) >> shift) << shift)
-        register = ctx.builder.emit(
-            Opcode.ROUND, [register], {"lsbs": shift, "exact": exact}, interval=rounded
-        )
-        tensor = attrs.evolve(tensor, register=register)
     return tensor, shift
+
+
+def rounded(ctx: LoweringContext, register: Register, shift: int) -> Register:
+    """Round low bits of a register away, for one lookup or for the client and nobody else."""
+    if not shift:
+        return register
+    half = (1 << shift) >> 1
+    interval = Interval(0, ((register.interval.high + half) >> shift) << shift)
+    settings = {"lsbs": shift, "exact": ctx.bits.rounding != "approximate"}
+    return ctx.builder.emit(Opcode.ROUND, [register], settings, interval=interval)
 
 
 def _filled(
@@ -191,15 +272,16 @@ def _filled(
     if not keep or width <= keep:
         return tensor, width
     present = span[span > 0]
+    give = 1.0 if ctx.builder.proven else _GIVE
     best, factor = (0.0, width), np.ones_like(span)
     # Wider integers hold whole multiples that fill better; exact rounding pays for each bit.
     for spare in range(1 if exact else 3):
         room = width + spare
         top = rounded_top(room, room - keep, exact)
-        if widest > top:
+        if widest > top * give:
             room, top = room + 1, rounded_top(room + 1, room + 1 - keep, exact)
         whole = np.maximum(top // np.maximum(span, 1), 1)
-        used = float(np.mean(np.log2(present * whole[span > 0] / top)))
+        used = float(np.mean(np.log2(np.minimum(present * whole[span > 0] / top, 1.0))))
         if spare == 0 or used > best[0] + _WORTH:
             best, factor = (used, room), np.where(span > 0, whole, 1)
     if (factor == 1).all():

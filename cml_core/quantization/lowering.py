@@ -32,6 +32,7 @@ from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.diagnosis import Diagnosis, count_overflows, noise_of
 from cml_core.quantization.encrypted import Decode, EncryptedTensor
 from cml_core.quantization.grid import requantize
+from cml_core.quantization.lookup import rounded, settle
 from cml_core.quantization.reference import FloatReference
 from cml_core.quantization.tail import Split, extract_tail, split_tail
 from cml_core.samples import SampleLayout, count_samples
@@ -257,6 +258,9 @@ def _output(
         ctx = LoweringContext(builder, stats, config, bound)
         tensor = requantize(ctx, tensor, bits=config.output_bits)
         parameters = affine_parameters(tensor)
+    if parameters is not None and bound is not None and not tensor.register.packed:
+        tensor = _narrowed(builder, stats, config, bound, tensor)
+        parameters = affine_parameters(tensor)
     if parameters is not None:
         scale, offset = parameters
         code = OutputCode(name, tensor.dtype, tensor.channel, scale, offset)
@@ -264,6 +268,22 @@ def _output(
         table = _table(tensor.decode, interval)
         code = OutputCode(name, tensor.dtype, tensor.channel, table=table, low=interval.low)
     return tensor.register, code
+
+
+def _narrowed(
+    builder: ProgramBuilder,
+    stats: CalibrationStats,
+    config: QuantConfig,
+    bound: BoundNode,
+    tensor: EncryptedTensor,
+) -> EncryptedTensor:
+    """Round the low bits of a result away, as the client will not read them."""
+    if config.reads is None or tensor.register.interval.width <= config.reads:
+        return tensor
+    reading = attrs.evolve(config, rounding_bits=config.reads, nodes={})
+    ctx = LoweringContext(builder, stats, reading, bound)
+    settled, shift = settle(ctx, tensor)
+    return attrs.evolve(settled, register=rounded(ctx, settled.register, shift))
 
 
 def _table(decode: Decode, interval: Interval) -> np.ndarray:

@@ -12,20 +12,30 @@ from collections.abc import Callable
 import attrs
 import numpy as np
 
+from cml_core.program.cost import APPROXIMATE, demand_steps
 from cml_core.program.instructions import bit_width
 from cml_core.quantization.affine import AffineView
 from cml_core.quantization.builder import Register
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
+from cml_core.quantization.folding import Product
 from cml_core.quantization.lookup import rounded_top
 from cml_core.quantization.weights import adapt_weights, quantize_weights, symmetric_top
 
-__all__ = ["LinearMap", "product"]
+__all__ = ["LinearMap", "input_matrix", "product"]
 
 #: Samples that the mean error of weights is measured on.
 _SAMPLES = 1024
 #: Most numbers in the matrix of inputs that weights are adapted to.
 _INPUTS = 2**23
+#: How often the steps of weights are matched to the width that is to be filled.
+_REFINEMENTS = 3
+#: Share of the width that is aimed at, as rounding weights anew moves the ends by some integers,
+#: and from which on it counts as filled.
+_AIM, _FILLED = 0.98, 0.9
+#: Root mean square of integer weights below which they are not made coarser for cheaper lookups,
+#: and how far demands on those lookups stay below a step of their price, in bits.
+_COARSE, _RESERVE = 2.0, 0.1
 #: How much coarser than asked for weights may become, so that an accumulator needs no further bit.
 _COARSER = 1.12
 
@@ -51,6 +61,11 @@ class LinearMap:
         channels multiplies; None where there is no such matrix.
     as_columns, from_columns : callable
         Weights to `(G, K, M)` and back.
+    extra : array
+        What comes on top of the product, of a shape that broadcasts to the result's.
+    again : callable or None
+        `again(ctx, matrix)` emits the product with `L` followed by a matrix (M, N) over its
+        result's channels, in place of L alone.
     """
 
     weight: np.ndarray
@@ -61,6 +76,8 @@ class LinearMap:
     rows: Callable[[np.ndarray], np.ndarray] | None
     as_columns: Callable[[np.ndarray], np.ndarray]
     from_columns: Callable[[np.ndarray], np.ndarray]
+    extra: np.ndarray | float = 0.0
+    again: Callable[[LoweringContext, np.ndarray], EncryptedTensor] | None = None
 
 
 def product(
@@ -70,14 +87,32 @@ def product(
     integers, step = _rounded(ctx, view, linear)
     register = linear.emit(integers)
     shared = tuple(k for k, size in enumerate(linear.as_result(step).shape) if size == 1)
-    ratio = _filling(ctx, register, shared)
-    if ratio is not None:
-        integers, step = _refined(ctx, view, linear, integers, step, _as_step(ratio, step))
-        register = linear.emit(integers)
+    span = _spans(ctx, register, shared)
+    target = _target(ctx, span)
+    if target is not None:
+        norm = linear.as_result(_norm(integers, linear.axes))
+        needed = norm * (target / np.maximum(span, 1))
+        terms = np.count_nonzero(linear.weight, axis=linear.axes).max(initial=1)
+        target, loudest = _quiet(ctx, view, target, needed, _COARSE * math.sqrt(terms))
+        for _ in range(_REFINEMENTS):
+            norm = linear.as_result(_norm(integers, linear.axes))
+            full = span / max(1.0, min(target - 1.0, _AIM * target))
+            ratio = np.where(span > 0, np.maximum(full, norm / loudest), 1.0)
+            if ratio.max() <= 1 / _AIM and ratio.min() >= _FILLED:
+                break
+            integers, step = _refined(ctx, view, linear, integers, step, _as_step(ratio, step))
+            register = linear.emit(integers)
+            span = _spans(ctx, register, shared)
     scale = linear.as_result(step)
-    offset = linear.apply(view.offset)
+    offset = linear.apply(view.offset) + linear.extra
+    correction = np.zeros(())
     if ctx.config.bias_correction:
-        offset = offset + _mean_error(view, register, scale, linear, shared)
+        correction = _mean_error(view, register, scale, linear, shared)
+    offset = offset + correction
+    width = view.register.interval.width
+    ctx.builder.products[register.position] = Product(
+        linear.weight.size, width, scale, correction, linear.again
+    )
     return EncryptedTensor.on_grid(register, scale, offset, x.dtype)
 
 
@@ -107,14 +142,14 @@ def _adapted(
         return integers
     if view.register.samples.size == 0 or np.abs(wanted - integers).max(initial=0.0) < 1e-6:
         return integers
-    inputs = _inputs(view.register.samples, linear.rows)
+    inputs = input_matrix(view.register.samples, linear.rows)
     columns = linear.as_columns(wanted)
     tops = linear.as_columns(np.broadcast_to(top, wanted.shape)).max(axis=1)
     adapted = [adapt_weights(w, x, t) for w, x, t in zip(columns, inputs, tops, strict=True)]
     return linear.from_columns(np.stack(adapted))
 
 
-def _inputs(samples: np.ndarray, rows: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def input_matrix(samples: np.ndarray, rows: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """The matrix of inputs on as many samples as its size allows."""
     size = rows(samples[:1]).size
     count = max(1, min(len(samples), _INPUTS // max(size, 1)))
@@ -122,34 +157,75 @@ def _inputs(samples: np.ndarray, rows: Callable[[np.ndarray], np.ndarray]) -> np
     return matrix
 
 
-def _filling(
-    ctx: LoweringContext, register: Register, shared: tuple[int, ...]
-) -> np.ndarray | None:
-    """What each channel's steps must be multiplied with so that it fills the accumulator.
-
-    Rounding will take the same number of low bits from all channels, so one that uses few
-    integers would lose most of what it says. None if nothing will be rounded.
-    """
-    bits = ctx.lookup_bits or ctx.bits
-    keep = bits.rounding_bits
-    if not ctx.feeds_lookup or not keep or register.samples.size == 0:
-        return None
+def _spans(ctx: LoweringContext, register: Register, shared: tuple[int, ...]) -> np.ndarray:
+    """How many integers each channel of a result occupies, less one."""
     sizes = tuple(1 if axis in shared else n for axis, n in enumerate(register.shape))
     count = math.prod(sizes)
     channel = np.broadcast_to(np.arange(count).reshape(sizes), register.shape)
     low, high = ctx.builder.occupied(register, channel, count)
-    span = (high - low).reshape(sizes)
-    widest = int(span.max())
+    span: np.ndarray = (high - low).reshape(sizes)
+    return span
+
+
+def _target(ctx: LoweringContext, span: np.ndarray) -> int | None:
+    """How many integers every channel should occupy, less one; None if nothing will be rounded.
+
+    Rounding takes the same number of low bits from all channels, so one that uses few integers
+    would lose most of what it says.
+    """
+    widest = int(span.max(initial=0))
     width = bit_width(0, widest)
-    if width <= keep:
+    if ctx.rounds_to is None or widest == 0 or width <= ctx.rounds_to[0]:
         return None
-    exact = bits.rounding != "approximate"
+    keep, exact = ctx.rounds_to
     while widest > _COARSER * rounded_top(width, width - keep, exact):
         width += 1
-    target = rounded_top(width, width - keep, exact)
-    # Rounding weights anew moves the ends by some integers.
-    aim = max(1.0, target - max(1.0, 0.02 * target))
-    return np.where(span > 0, span / aim, 1.0)
+    return rounded_top(width, width - keep, exact)
+
+
+def _norm(integers: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    squares = np.square(integers.astype(np.float64)).sum(axis=axes, keepdims=True)
+    norm: np.ndarray = np.sqrt(squares)
+    return norm
+
+
+def _quiet(
+    ctx: LoweringContext, view: AffineView, target: int, norm: np.ndarray, least: float
+) -> tuple[int, float]:
+    """Choose a width at which weights amplify noise so little that lookups before them stay cheap.
+
+    A lookup's price rises in steps with the noise that its result must not exceed, which is less
+    the larger the weights that follow. With approximate rounding every bit less in the weights
+    is a bit less in the accumulator, and nothing else depends on them.
+
+    Parameters
+    ----------
+    target : int
+        Integers, less one, that each channel would occupy.
+    norm : array
+        Norm of each channel's weights if it did.
+    least : float
+        Norm that is not given up.
+
+    Returns
+    -------
+    target : int
+        As before, or divided by a power of two.
+    loudest : float
+        Largest norm of weights; a channel that needs more does not fill its width.
+    """
+    assert ctx.rounds_to is not None
+    keep, exact = ctx.rounds_to
+    if exact or view.register.noise == 0.0 or not ctx.bits.rounding_bits:
+        return target, math.inf
+    for step in demand_steps(ctx.bits.rounding_bits):
+        loudest = 2.0 ** (step - APPROXIMATE - _RESERVE - keep) / math.sqrt(view.register.noise)
+        narrower, needed = target, norm
+        while needed.max() > loudest and np.median(needed) >= 2 * least and narrower >> (keep + 1):
+            narrower, needed = narrower // 2, needed / 2
+        if np.median(needed) <= loudest:
+            return narrower, loudest
+    return target, math.inf
 
 
 def _refined(

@@ -15,6 +15,8 @@ _SHARES = np.linspace(1.0, 0.5, 21)
 #: Largest integer of weights that count as exact, and how exact, relative to the largest one.
 _EXACT_TOP = 255
 _SAME = 5e-7
+#: Weights below this count as zero.
+_TINY = 1e-300
 #: Share of the mean input power that is added to every input's own, so that a solution exists.
 _DAMPING = 0.01
 #: Inputs whose rounding errors are passed on at once.
@@ -55,7 +57,7 @@ def quantize_weights(
         return exact
     top = symmetric_top(bits)
     largest = np.abs(weight).max(axis=axes, keepdims=True, initial=0.0)
-    full = np.where(largest > 0, largest, 1.0) / top
+    full = np.where(largest > _TINY, largest, 1.0) / top
     best_scale, best_error = full, np.full(full.shape, np.inf)
     for share in _SHARES:
         scale = full * share

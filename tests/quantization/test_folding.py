@@ -1,0 +1,64 @@
+"""Two linear layers with nothing in between become one product."""
+
+import numpy as np
+import pytest
+
+import cml_core as cml
+from cml_core.program.instructions import Opcode
+from tests.networks import Net, samples
+
+
+def quantize(model, data, n_bits=6):
+    module = cml.NumpyModule.from_onnx(model)
+    return module, cml.quantize(module, data, n_bits=n_bits)
+
+
+def count(quantized, opcode):
+    return sum(i.opcode is opcode for i in quantized.program.instructions)
+
+
+def signal_to_noise(reference, result):
+    noise = np.square(result - reference).mean()
+    return 10 * np.log10(np.square(reference - reference.mean()).mean() / noise)
+
+
+@pytest.mark.parametrize("between", ["nothing", "batch norm", "two more"])
+def test_dense_layers_in_a_row(between):
+    net = Net(["batch", 8])
+    x = net.dense("x", 8, 12)
+    if between == "batch norm":
+        x = net.batch_norm(x, 12)
+    if between == "two more":
+        x = net.dense(net.dense(x, 12, 7), 7, 12)
+    x = net.add("Relu", net.dense(x, 12, 6))
+    data = samples([8], 200)
+    module, quantized = quantize(net.model(net.dense(x, 6, 3)), data)
+    assert count(quantized, Opcode.MATMUL) == 2
+    assert quantized.report().lookups == 6
+    assert signal_to_noise(module(data), quantized(data)) > 24
+
+
+def test_a_pointwise_convolution_after_another():
+    net = Net(["batch", 2, 5, 5])
+    x = net.add("Conv", "x", net.normal(6, 2, 3, 3), pads=[1, 1, 1, 1], strides=[2, 2])
+    x = net.add("Conv", net.batch_norm(x, 6), net.normal(4, 6, 1, 1), net.constant(np.ones(4)))
+    data = samples([2, 5, 5], 100)
+    module, quantized = quantize(net.model(net.add("Relu", x)), data)
+    assert count(quantized, Opcode.CONV) == 1
+    assert signal_to_noise(module(data), quantized(data)) > 24
+
+
+def test_a_narrow_layer_that_saves_work_stays():
+    net = Net(["batch", 96])
+    x = net.dense(net.dense("x", 96, 1), 1, 96)
+    _, quantized = quantize(net.model(x), samples([96], 50))
+    assert count(quantized, Opcode.MATMUL) == 2
+
+
+def test_what_is_also_read_elsewhere_is_still_computed():
+    net = Net(["batch", 5])
+    first = net.dense("x", 5, 5)
+    data = samples([5], 100)
+    module, quantized = quantize(net.model(first, net.dense(first, 5, 2)), data)
+    for wanted, got in zip(module(data), quantized(data), strict=True):
+        assert signal_to_noise(wanted, got) > 24
