@@ -6,10 +6,9 @@ Under encryption it costs nothing: see `_shared/cast.py`.
 from __future__ import annotations
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from cml_core.plugin_api import (
-    AttributeValueError,
     LoweringContext,
     OpExample,
     OpKind,
@@ -19,24 +18,22 @@ from cml_core.plugin_api import (
 )
 from cml_ops_builtin._shared.cast import cast as cast_array
 from cml_ops_builtin._shared.cast import cast_encrypted
+from cml_ops_builtin._shared.element_types import element_type
 
 
 def cast(x, *, to, saturate=1, round_mode="up"):
-    return (cast_array(x, _dtype(to), saturate=saturate, round_mode=round_mode),)
-
-
-def _dtype(to):
-    try:
-        return np.dtype(helper.tensor_dtype_to_np_dtype(to))
-    except KeyError:
-        raise AttributeValueError("to", to, "the number of an ONNX element type") from None
+    return (cast_array(x, element_type("to", to), saturate=saturate, round_mode=round_mode),)
 
 
 class QuantizedCast:
     """Cast of an encrypted tensor."""
 
     def __call__(self, ctx: LoweringContext, x, *, to, saturate=1, round_mode="up"):
-        return (cast_encrypted(ctx, x, _dtype(to), saturate=saturate, round_mode=round_mode),)
+        return (
+            cast_encrypted(
+                ctx, x, element_type("to", to), saturate=saturate, round_mode=round_mode
+            ),
+        )
 
 
 @hookimpl

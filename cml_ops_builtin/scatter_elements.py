@@ -5,21 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from cml_core.plugin_api import (
-    AttributeValueError,
     OpExample,
     OpKind,
     OpPlugin,
     OpSchema,
     hookimpl,
 )
-from cml_ops_builtin._shared.positions import element_places
-from cml_ops_builtin._shared.scattering import ScatterQuantizedOp, scattered
+from cml_ops_builtin._shared.scattering import ScatterQuantizedOp, elements_scattered
 
 
 def scatter_elements(data, indices, updates, *, axis, reduction="none"):
-    if updates.shape != indices.shape:
-        raise AttributeValueError("shape of updates", updates.shape, str(indices.shape))
-    return (scattered(data, element_places(indices, data.shape, axis), updates, reduction),)
+    return (elements_scattered(data, indices, updates, axis, reduction),)
 
 
 @hookimpl

@@ -8,12 +8,35 @@ import numpy as np
 
 from cml_core.plugin_api import AttributeValueError
 
-__all__ = ["element_places", "from_front", "integers", "one_axis", "several_axes", "tuple_places"]
+__all__ = [
+    "element_places",
+    "from_front",
+    "integers",
+    "one_axis",
+    "one_integer",
+    "several_axes",
+    "tuple_places",
+]
 
 
 def integers(values) -> tuple[int, ...]:
     """Elements of a steering input (axes, shape, pads …) as Python integers."""
     return tuple(int(value) for value in np.asarray(values).reshape(-1).tolist())
+
+
+def one_integer(name: str, value: np.ndarray, least: int | None = None) -> int:
+    """Return the one integer that a steering input holds.
+
+    Raises
+    ------
+    AttributeValueError
+        It holds none or several, or one that is too small.
+    """
+    found = integers(value)
+    if len(found) != 1 or (least is not None and found[0] < least):
+        expected = "one integer" if least is None else f"one integer of at least {least}"
+        raise AttributeValueError(name, found[0] if len(found) == 1 else found, expected)
+    return found[0]
 
 
 def one_axis(axis: int, rank: int, name: str = "axis") -> int:

@@ -1,4 +1,4 @@
-"""Writing updates into a copy of a tensor: what ScatterElements and ScatterND do."""
+"""Writing updates into a copy of a tensor: what the Scatter operators do."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from cml_core.plugin_api import AttributeValueError, LoweringContext, MovementQuantizedOp
+from cml_ops_builtin._shared.positions import element_places
 
-__all__ = ["ScatterQuantizedOp", "scattered"]
+__all__ = ["ScatterQuantizedOp", "elements_scattered", "scattered"]
 
 _REDUCTIONS = {
     "add": np.add,
@@ -34,6 +35,19 @@ def scattered(
     else:
         _REDUCTIONS[reduction].at(result, places, updates)
     return result
+
+
+def elements_scattered(
+    data: np.ndarray,
+    indices: np.ndarray,
+    updates: np.ndarray,
+    axis: int,
+    reduction: str = "none",
+) -> np.ndarray:
+    """Return a copy of `data` with an update for each index along an axis."""
+    if updates.shape != indices.shape:
+        raise AttributeValueError("shape of updates", updates.shape, str(indices.shape))
+    return scattered(data, element_places(indices, data.shape, axis), updates, reduction)
 
 
 class ScatterQuantizedOp:

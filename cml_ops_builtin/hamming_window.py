@@ -1,0 +1,27 @@
+"""HammingWindow: raised cosine on a pedestal of 2/23."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cml_core.plugin_api import OpExample, OpPlugin, OpSchema, hookimpl
+from cml_ops_builtin._shared.window_functions import cosine_window
+
+
+def hamming_window(size, **attributes):
+    return (cosine_window(size, (25 / 46, 25 / 46 - 1), **attributes),)
+
+
+@hookimpl
+def cml_op():
+    return OpPlugin(
+        schema=OpSchema("HammingWindow", since_versions=(17,)),
+        numpy_op=hamming_window,
+        examples=(
+            OpExample((np.int64(6),), encrypted=(), name="periodic"),
+            OpExample((np.int32(5),), {"periodic": 0}, encrypted=(), name="symmetric"),
+            OpExample(
+                (np.int64(4),), {"output_datatype": 11}, encrypted=(), name="double precision"
+            ),
+        ),
+    )
