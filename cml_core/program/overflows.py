@@ -12,12 +12,27 @@ __all__ = ["Overflow", "Overflows", "contains", "may_leave", "note", "watch"]
 
 @attrs.frozen(slots=True)
 class Overflow:
-    """Samples whose integers left the interval that an instruction was compiled for."""
+    """Samples whose integers left the interval that an instruction was compiled for.
+
+    Parameters
+    ----------
+    node : str
+        The node whose integers they are.
+    places : tuple of int
+        Which samples, in ascending order.
+    low, high : int
+        The interval.
+    """
 
     node: str
-    samples: int
+    places: tuple[int, ...]
     low: int
     high: int
+
+    @property
+    def samples(self) -> int:
+        """How many samples."""
+        return len(self.places)
 
 
 Overflows = list[Overflow] | None
@@ -43,5 +58,5 @@ def watch(interval: Interval, node: str, values: np.ndarray, overflows: Overflow
 def note(interval: Interval, node: str, left: np.ndarray, overflows: Overflows) -> None:
     """Note samples some of whose elements are marked as having left an interval."""
     if overflows is not None:
-        count = int(left.reshape(len(left), -1).any(axis=1).sum())
-        overflows.append(Overflow(node, count, interval.low, interval.high))
+        places = np.flatnonzero(left.reshape(len(left), -1).any(axis=1))
+        overflows.append(Overflow(node, tuple(places.tolist()), interval.low, interval.high))

@@ -22,7 +22,7 @@ _FILE = "diagnosis.json"
 #: Calibration samples that integers are compared with floats on.
 _COMPARED = 128
 #: Samples that are drawn beyond the calibration data, and how much wider than it.
-_DRAWN = 512
+_DRAWN, _AT_ONCE = 512, 64
 _WIDER = 0.5
 
 
@@ -129,13 +129,10 @@ def count_overflows(
         turned = np.cos(angle)[each] * (real[first] - mean)
         turned += np.sin(angle)[each] * (real[second] - mean)
         inputs.append(code.encode(mean + stretch[each] * turned)[0])
-    for start in range(0, _DRAWN, 64):
-        part = slice(start, start + 64)
+    for start in range(0, _DRAWN, _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
         overflows: list[Overflow] = []
         execute(program, [array[part] for array in inputs], overflows)
-        if overflows:
-            for place in range(start, min(start + 64, _DRAWN)):
-                one: list[Overflow] = []
-                execute(program, [array[place : place + 1] for array in inputs], one)
-                left[place] = bool(one)
+        for overflow in overflows:
+            left[np.add(start, overflow.places)] = True
     return _DRAWN, int(left.sum())

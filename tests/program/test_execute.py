@@ -77,7 +77,12 @@ def plainly(program, inputs):
             left.setdefault((place, i), []).append(beyond(i, values[place]))
         outputs.append([values[place] for place in program.outputs])
     overflows = [
-        Overflow(program.instructions[place].node, sum(found), i.interval.low, i.interval.high)
+        Overflow(
+            program.instructions[place].node,
+            tuple(np.flatnonzero(found).tolist()),
+            i.interval.low,
+            i.interval.high,
+        )
         for (place, i), found in left.items()
         if sum(found)
     ]

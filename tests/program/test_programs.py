@@ -181,7 +181,7 @@ def test_leaving_the_interval_before_a_lookup_or_at_an_output_is_noted():
     overflows: list[Overflow] = []
     (result,) = execute(program, [np.array([[0, 1], [4, -1], [9, 9]])], overflows)
     np.testing.assert_array_equal(result, [[3, 2], [0, 3], [0, 0]])
-    assert overflows == [Overflow("f", 2, 0, 3)]
+    assert overflows == [Overflow("f", (1, 2), 0, 3)]
 
 
 @pytest.mark.parametrize(
