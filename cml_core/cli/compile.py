@@ -11,13 +11,14 @@ from cml_core.cli.terminal import show_facts, show_text
 
 if TYPE_CHECKING:
     from cml_core.fhe.report import CircuitReport
+    from cml_core.quantization.config import QuantConfig
     from cml_core.quantization.report import ProgramReport
 
 __all__ = ["compile_model", "size_text"]
 
 
-def _bits(what: str, default: str = "--n-bits") -> Any:
-    return typer.Option(metavar="N", help=what, show_default=default)
+def _option(metavar: str, what: str, default: str = "--n-bits") -> Any:
+    return typer.Option(metavar=metavar, help=what, show_default=default)
 
 
 def compile_model(
@@ -29,42 +30,69 @@ def compile_model(
     output: Annotated[
         Path, typer.Option("--output", metavar="MODEL.cml", help="Where to write the result.")
     ],
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="fast|best", help="Approximate rounding at low cost, or at high accuracy."
+        ),
+    ] = None,
     n_bits: Annotated[
-        int, typer.Option(metavar="N", help="Bits of inputs, weights and activations.")
-    ] = 4,
-    input_bits: Annotated[int | None, _bits("Bits of inputs.")] = None,
-    weight_bits: Annotated[int | None, _bits("Bits of weights.")] = None,
-    activation_bits: Annotated[int | None, _bits("Bits of what travels between layers.")] = None,
+        int | None,
+        _option("N", "Bits of inputs, weights and activations.", "5, 5 and 4"),
+    ] = None,
+    input_bits: Annotated[int | None, _option("N", "Bits of inputs.")] = None,
+    weight_bits: Annotated[int | None, _option("N", "Bits of weights.")] = None,
+    activation_bits: Annotated[
+        int | None, _option("N", "Bits of what travels between layers.")
+    ] = None,
     output_bits: Annotated[
-        int, typer.Option(metavar="N", help="Bits of outputs, with --tail server.")
-    ] = 8,
+        int | None, _option("N", "Bits of outputs, with --tail server.", "8")
+    ] = None,
     rounding_bits: Annotated[
         int | None,
-        _bits("Round wider accumulators to so many bits before a lookup.", "activation bits + 2"),
+        _option(
+            "N",
+            "Round wider accumulators to so many bits before a lookup.",
+            "activation bits + 1",
+        ),
     ] = None,
     no_rounding: Annotated[
         bool, typer.Option("--no-rounding", help="Round nothing before lookups.")
     ] = False,
+    rounding: Annotated[
+        str | None,
+        _option(
+            "exact|approximate",
+            "Approximate rounding is far cheaper and may be off by one step.",
+            "exact",
+        ),
+    ] = None,
+    read_bits: Annotated[
+        int | None,
+        _option("N", "Bits decrypted of linear results, with approximate rounding.", "all"),
+    ] = None,
+    prune: Annotated[
+        float | None,
+        _option("SHARE", "Of a layer's power, what left-out inputs may cost.", "0"),
+    ] = None,
     observer: Annotated[
-        str, typer.Option(metavar="NAME", help="How calibration decides ranges.")
-    ] = "minmax",
+        str | None, _option("NAME", "How calibration decides ranges.", "minmax")
+    ] = None,
     ranges: Annotated[
-        str,
-        typer.Option(
-            metavar="calibrated|proven",
-            help="Width of accumulators: as calibration saw it, or as weights prove it.",
+        str | None,
+        _option(
+            "calibrated|proven",
+            "Width of accumulators: as calibration saw it, or as weights prove it.",
+            "calibrated",
         ),
-    ] = "calibrated",
+    ] = None,
     margin: Annotated[
-        float,
-        typer.Option(metavar="SHARE", help="Added to the calibrated range on both sides."),
-    ] = 0.2,
+        float | None, _option("SHARE", "Added to the calibrated range on both sides.", "0.2")
+    ] = None,
     tail: Annotated[
-        str,
-        typer.Option(
-            metavar="client|server", help="Who computes what follows the last linear operation."
-        ),
-    ] = "client",
+        str | None,
+        _option("client|server", "Who computes what follows the last linear operation.", "client"),
+    ] = None,
     backend: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="FHE compiler; by default the one installed."),
@@ -76,13 +104,6 @@ def compile_model(
         str | None,
         typer.Option(metavar="P", help="Probability that any lookup fails, in place of --p-error."),
     ] = None,
-    rounding: Annotated[
-        str,
-        typer.Option(
-            metavar="exact|approximate",
-            help="Approximate rounding is cheaper and may be off by one step.",
-        ),
-    ] = "exact",
     no_circuit: Annotated[
         bool,
         typer.Option("--no-circuit", help="Quantize only; needs no FHE compiler."),
@@ -95,28 +116,28 @@ def compile_model(
     from cml_core.errors import ConfigError
     from cml_core.fhe.backend import FheOptions
     from cml_core.numpy_module import NumpyModule
-    from cml_core.quantization.config import QuantConfig
     from cml_core.quantization.module import quantize
 
     if no_rounding and rounding_bits is not None:
         raise ConfigError("rounding_bits", rounding_bits, "it alone, or --no-rounding")
-    bits = {
+    options_given = {
         "input_bits": input_bits,
         "weight_bits": weight_bits,
         "activation_bits": activation_bits,
+        "output_bits": output_bits,
         "rounding_bits": rounding_bits,
-    }
-    stated: dict[str, Any] = {name: value for name, value in bits.items() if value is not None}
-    if no_rounding:
-        stated["rounding_bits"] = None
-    others = {
+        "rounding": rounding,
+        "read_bits": read_bits,
+        "prune": prune,
         "observer": observer,
         "ranges": ranges,
         "margin": margin,
         "tail": tail,
-        "rounding": rounding,
     }
-    config = QuantConfig.with_bits(n_bits, output_bits=output_bits, **stated, **others)
+    stated: dict[str, Any] = {name: value for name, value in options_given.items() if value is not None}
+    if no_rounding:
+        stated["rounding_bits"] = None
+    config = _config(preset, n_bits, stated)
     options = FheOptions(
         backend=backend,
         p_error=_probability("p_error", p_error),
@@ -155,6 +176,21 @@ def compile_model(
             "time": ", ".join(f"{name} {time:.1f} s" for name, time in steps.seconds.items()),
         }
     )
+
+
+def _config(preset: str | None, n_bits: int | None, stated: dict[str, Any]) -> QuantConfig:
+    """The configuration that a preset or a bit width begins with, and what was stated."""
+    from cml_core.errors import ConfigError
+    from cml_core.quantization.config import QuantConfig
+
+    presets = {"fast": QuantConfig.fast, "best": QuantConfig.best}
+    if preset is None:
+        return QuantConfig(**stated) if n_bits is None else QuantConfig.with_bits(n_bits, **stated)
+    if preset not in presets:
+        raise ConfigError("preset", preset, f"one of {', '.join(presets)}")
+    if n_bits is not None:
+        raise ConfigError("n_bits", n_bits, "either --n-bits or --preset, not both")
+    return presets[preset](**stated)
 
 
 def _need_compiler(name: str | None) -> None:

@@ -100,10 +100,6 @@ class QuantConfig:
     input_bits, weight_bits, activation_bits, output_bits : int
         Bit widths of the model's inputs, of weights, of what travels between layers, and of
         outputs that are requantized on the server (`tail="server"`).
-    final_bits : int or None
-        Bits of weights and activations in linear layers whose results are decrypted, in place of
-        `weight_bits` and `activation_bits`. A wide result leaves less room for noise and makes
-        every lookup dearer.
     rounding_bits : int or None
         Accumulators wider than this are rounded to so many bits before a table lookup; None
         rounds nothing. By default one bit more than `activation_bits`.
@@ -147,7 +143,6 @@ class QuantConfig:
     weight_bits: int = attrs.field(default=5, validator=_bits)
     activation_bits: int = attrs.field(default=4, validator=_bits)
     output_bits: int = attrs.field(default=8, validator=_bits)
-    final_bits: int | None = attrs.field(default=None, validator=_optional_bits)
     rounding_bits: int | None = attrs.field(validator=_optional_bits)
     rounding: Rounding = attrs.field(default="exact", validator=_one_of("exact", "approximate"))
     read_bits: int | None = attrs.field(default=None, validator=_optional_bits)
@@ -210,13 +205,12 @@ class QuantConfig:
         """Bits that linear results are rounded to, approximately, before they are decrypted."""
         return self.read_bits if self.rounding == "approximate" else None
 
-    def of_node(self, name: str, *, final: bool = False) -> NodeConfig:
-        """Bit widths in force at a node; `final` says whether its results are decrypted."""
+    def of_node(self, name: str) -> NodeConfig:
+        """Bit widths in force at a node."""
         own = self.nodes.get(name, NodeConfig())
-        last = self.final_bits if final else None
         return NodeConfig(
-            weight_bits=own.weight_bits or last or self.weight_bits,
-            activation_bits=own.activation_bits or last or self.activation_bits,
+            weight_bits=own.weight_bits or self.weight_bits,
+            activation_bits=own.activation_bits or self.activation_bits,
             rounding_bits=own.rounding_bits or self.rounding_bits,
             rounding=own.rounding or self.rounding,
         )

@@ -12,7 +12,6 @@ import numpy as np
 from cml_core.calibration.stats import CalibrationStats
 from cml_core.errors import QuantizationError
 from cml_core.graph.bind import BoundNode
-from cml_core.ops.schema import OpKind
 from cml_core.quantization.builder import ProgramBuilder
 from cml_core.quantization.config import NodeConfig, QuantConfig
 from cml_core.quantization.encrypted import EncryptedTensor
@@ -61,8 +60,7 @@ class LoweringContext:
     @property
     def bits(self) -> NodeConfig:
         """Bit widths in force at this node."""
-        final = not self.feeds_lookup and self.bound.plugin.schema.kind is OpKind.LINEAR
-        return self.config.of_node(self.bound.name, final=final)
+        return self.config.of_node(self.bound.name)
 
     @property
     def rounds_to(self) -> tuple[int, bool] | None:

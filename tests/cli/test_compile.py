@@ -76,7 +76,7 @@ def asked(compile_net, monkeypatch):
 
 
 def test_without_options_the_library_decides(asked):
-    assert asked() == [cml.QuantConfig.with_bits(4), FheOptions()]
+    assert asked() == [cml.QuantConfig(), FheOptions()]
 
 
 def test_options_reach_the_library(asked):
@@ -91,6 +91,12 @@ def test_options_reach_the_library(asked):
         ranges="proven", margin=0.25, tail="server", rounding="approximate",
     )  # fmt: skip
     assert options == FheOptions(backend="fake", global_p_error=0.01)
+
+
+def test_presets_and_what_is_stated_besides(asked):
+    config, _ = asked("--preset", "fast", "--rounding-bits", 3, "--prune", 0.01, "--read-bits", 7)
+    assert config == cml.QuantConfig.fast(rounding_bits=3, prune=0.01, read_bits=7)
+    assert asked("--preset", "best")[0] == cml.QuantConfig.best()
 
 
 def test_rounding_can_be_left_out(asked):
@@ -112,6 +118,10 @@ def test_rounding_can_be_left_out(asked):
         (["--observer", "telescope"], "observer='telescope' is not possible"),
         (["--margin", -1], "margin=-1.0 is not possible"),
         (["--margin", "nan"], "margin=nan is not possible"),
+        (["--preset", "perfect"], "preset='perfect' is not possible: expected one of fast, best"),
+        (["--preset", "fast", "--n-bits", 4], "n_bits=4 is not possible: expected either"),
+        (["--prune", 1.5], "prune=1.5 is not possible"),
+        (["--read-bits", 0], "read_bits=0 is not possible"),
         (["--rounding", "up"], "rounding='up' is not possible"),
         (["--p-error", 2], "p_error=2.0 is not possible"),
         (["--p-error", "small"], "p_error='small' is not possible"),
