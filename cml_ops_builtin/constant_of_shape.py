@@ -30,4 +30,5 @@ def cml_op():
             OpExample((np.array([2, 3]),), encrypted=(), name="zeros"),
             OpExample((np.array([], dtype=np.int64),), encrypted=(), name="a single number"),
         ),
+        restrictions="the shape must be clear; what it makes is clear too",
     )

@@ -39,4 +39,5 @@ def cml_op():
             OpExample((np.float32(2.0), np.float32(0.5), np.float32(-0.5)), opset=11),
             OpExample((np.int32(3), np.int32(1), np.int32(1)), name="empty"),
         ),
+        restrictions="start, limit and delta must be clear; what it makes is clear too",
     )

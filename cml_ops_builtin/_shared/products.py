@@ -53,6 +53,17 @@ class OnGrid:
     low: np.ndarray
     high: np.ndarray
 
+    @property
+    def is_proven(self) -> bool:
+        """Whether no element can leave `low` and `high`."""
+        bounds = self.register.bounds
+        return bool((bounds.low >= self.low).all() and (bounds.high <= self.high).all())
+
+    @property
+    def samples(self) -> np.ndarray:
+        """Real values on the calibration samples."""
+        return self.real(self.register.samples)
+
     @classmethod
     def of(
         cls, ctx: LoweringContext, tensor: EncryptedTensor, levels: int, step: float = 1.0
@@ -96,6 +107,7 @@ class OnGrid:
         sign: int = 1,
         *,
         limits: tuple[np.ndarray, np.ndarray] | None = None,
+        proven: tuple[np.ndarray, np.ndarray] | None = None,
         packed: bool = False,
     ) -> OnGrid:
         """Add (or subtract) integers; scale and offset stay this one's.
@@ -103,7 +115,9 @@ class OnGrid:
         Parameters
         ----------
         limits : pair of int array, optional
-            What no element of the result leaves, where the caller knows better.
+            Further limits of the integers that each element takes.
+        proven : pair of int array, optional
+            What no element can leave, where the caller knows better.
         packed : bool
             Keep a lookup from rounding the result, and give it all integers that the operands
             may meet in, although calibration has not seen them.
@@ -113,11 +127,13 @@ class OnGrid:
         if limits is not None:
             low, high = np.clip(low, *limits), np.clip(high, *limits)
         interval, bounds = self.register.interval, self.register.bounds
+        if low.size:
+            interval = attrs.evolve(interval, low=low.min(), high=high.max())
         register = ctx.builder.emit(
             Opcode.ADD if sign > 0 else Opcode.SUBTRACT,
             [self.register, other.register],
-            interval=attrs.evolve(interval, low=low.min(initial=0), high=high.max(initial=0)),
-            bounds=attrs.evolve(bounds, low=low, high=high),
+            interval=interval,
+            bounds=proven and attrs.evolve(bounds, low=proven[0], high=proven[1]),
             packed=packed,
         )
         return attrs.evolve(self, register=register, low=low, high=high)
@@ -147,27 +163,27 @@ def bilinear(
     -------
     EncryptedTensor, or array if all is clear
     """
-    real = sum(samples_of(x) * samples_of(y) for x, y in terms)
-    useful = [t for t in terms if all(isinstance(f, EncryptedTensor) or np.any(f) for f in t)]
-    known = [x * y for x, y in useful if not _encrypted(x) and not _encrypted(y)]
+    useful = [t for t in terms if all(_encrypted(f) or np.any(f) for f in t)]
     single = [t for t in useful if _encrypted(t[0]) != _encrypted(t[1])]
     pairs = [t for t in useful if _encrypted(t[0]) and _encrypted(t[1])]
-    constant = sum(known, start=np.zeros(real.shape[1:]))
+    shape = np.broadcast_shapes(*(factor.shape for pair in terms for factor in pair))
+    clear = [x * y for x, y in useful if not _encrypted(x) and not _encrypted(y)]
+    constant = sum(clear, start=np.zeros(shape))
     if not single and not pairs:
         return constant
+    grids = [tuple(OnGrid.of(ctx, factor, operands) for factor in pair) for pair in pairs]
     limits, room = None, 1
     if span is None:
-        span = float(real.min(initial=0.0)), float(real.max(initial=0.0))
-        extra = ctx.builder.margin * (span[1] - span[0])
-        span = span[0] - extra, span[1] + extra
-        limits = None if ctx.builder.proven else span
-        # The rounding of each table may leave the span by half a step.
-        room = len(pairs) + 1
+        real = sum(x.samples * y.samples for x, y in grids)
+        real = constant + real + sum(samples_of(x) * samples_of(y) for x, y in single)
+        low, high = float(real.min(initial=0.0)), float(real.max(initial=0.0))
+        extra = ctx.builder.margin * (high - low)
+        span = low - extra, high + extra
+        limits = None if ctx.builder.proven else tuple(end - constant for end in span)
+        # What the rounding of all tables, and of the ends, adds.
+        room = 2 * len(pairs) + len(single) + 2
     step = (span[1] - span[0]) / max(levels - 1 - room, 1) or 1.0
-    grids = [tuple(OnGrid.of(ctx, factor, operands) for factor in pair) for pair in pairs]
     others = [OnGrid.at(ctx, elementwise(ctx, np.multiply, x, y), step) for x, y in single]
-    if limits is not None:
-        limits = tuple(end - constant for end in limits)
     result = sum_of_products(ctx, grids, step, others=others, limits=limits)
     dtype = next(f.dtype for pair in (*pairs, *single) for f in pair if _encrypted(f))
     return attrs.evolve(result, offset=result.offset + constant).tensor(dtype)
@@ -190,21 +206,33 @@ def sum_of_products(
     Parameters
     ----------
     limits : pair of float or float array, optional
-        Real values that no element of the sum leaves but by the rounding of tables; by default
-        those that the operands' integers allow.
+        Real values that calibration says the sum of the exact numbers stays in. By default those
+        that the operands' integers allow.
     """
     tables = [table for x, y in pairs for table in _tables(ctx, x, y, step)]
     parts = [*tables, *others]
     offset = sum(part.offset for part in parts)
-    if limits is None:
-        ends = [_corners(x, y) for x, y in pairs] + [(o.real(o.low), o.real(o.high)) for o in others]
-        limits = sum(low for low, _ in ends), sum(high for _, high in ends)
-    slack = 0.5 * len(tables)
-    low = np.floor((limits[0] - offset) / step - slack + 0.01).astype(np.int64)
-    high = np.ceil((limits[1] - offset) / step + slack - 0.01).astype(np.int64)
+
+    def integers(low, high, rounded: int) -> tuple[np.ndarray, np.ndarray]:
+        # Each rounding is off by half a step at most.
+        low = np.floor((low - offset) / step - 0.5 * rounded + 0.01)
+        high = np.ceil((high - offset) / step + 0.5 * rounded - 0.01)
+        return low.astype(np.int64), high.astype(np.int64)
+
+    ends = [_corners(x, y) for x, y in pairs]
+    ends += [(part.real(part.low), part.real(part.high)) for part in others]
+    possible = integers(*(sum(end) for end in zip(*ends, strict=True)), len(tables))
+    stays = possible
+    if limits is not None:
+        seen = integers(*limits, len(parts))
+        stays = np.maximum(possible[0], seen[0]), np.minimum(possible[1], seen[1])
+    sure = all(part.is_proven for pair in pairs for part in pair)
     result = parts[0]
     for place, part in enumerate(parts[1:], start=2):
-        result = result.joined(ctx, part, limits=(low, high) if place == len(parts) else None)
+        last = place == len(parts)
+        result = result.joined(
+            ctx, part, limits=stays if last else None, proven=possible if last and sure else None
+        )
     return attrs.evolve(result, scale=np.broadcast_to(step, offset.shape), offset=offset)
 
 

@@ -1,0 +1,162 @@
+"""GRU: a recurrent layer with an update gate and a reset gate.
+
+Under encryption, a step takes 9 lookups for each hidden unit, or 11 with `linear_before_reset`:
+one for each gate and for the new state, and two for each product of encrypted numbers.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from cml_core.plugin_api import LoweringContext, OpExample, OpKind, OpPlugin, OpSchema, hookimpl
+from cml_ops_builtin._shared.products import bilinear
+from cml_ops_builtin._shared.recurrence import Layer, layers, recur
+from cml_ops_builtin._shared.unrolling import applied, clear, columns, gate, linear, unroll
+
+_GATES = ("Sigmoid", "Tanh")
+
+
+def gru(
+    x,
+    w,
+    r,
+    b=None,
+    sequence_lens=None,
+    initial_h=None,
+    *,
+    linear_before_reset,
+    layout=0,
+    **attributes,
+):
+    parts = layers(w, r, b, gates=3, default=_GATES, **attributes)
+    cell = partial(_cell, late=bool(linear_before_reset))
+    return recur(x, sequence_lens, (initial_h,), parts, cell, layout=layout)
+
+
+def _cell(layer: Layer, product: np.ndarray, h: np.ndarray, late: bool) -> tuple[np.ndarray, ...]:
+    f, g = layer.functions
+    gates = layer.gate(product, 0, 1) + h @ layer.gate(layer.r, 0, 1) + layer.gate(layer.rb, 0, 1)
+    update, reset = np.split(f(gates), 2, axis=-1)
+    r, b = layer.gate(layer.r, 2), layer.gate(layer.rb, 2)
+    back = reset * (h @ r + b) if late else (reset * h) @ r + b
+    new = g(layer.gate(product, 2) + back)
+    return ((1.0 - update) * new + update * h,)
+
+
+def quantized_gru(
+    ctx: LoweringContext,
+    x,
+    w,
+    r,
+    b=None,
+    sequence_lens=None,
+    initial_h=None,
+    *,
+    linear_before_reset,
+    layout=0,
+    **attributes,
+):
+    clear(ctx, W=w, R=r, B=b)
+    parts = layers(w, r, b, gates=3, default=_GATES, **attributes)
+    late = bool(linear_before_reset)
+    return unroll(
+        ctx,
+        x,
+        sequence_lens,
+        (initial_h,),
+        parts,
+        partial(_prepare, late=late),
+        partial(_cell, late=late),
+        layout=layout,
+    )
+
+
+def _prepare(ctx: LoweringContext, layer: Layer, ranges, *, late: bool):
+    f, g = layer.functions
+    levels = 2 ** (ctx.bits.activation_bits or 4)
+    # With a gate of 2^n levels, such a state makes a sum of n + 2 bits.
+    wide = 3 * levels
+    w_new, r_new, wb_new, rb_new = (
+        layer.gate(a, 2) for a in (layer.w, layer.r, layer.wb, layer.rb)
+    )
+
+    def gates(x, h):
+        parts = [(x, layer.gate(layer.w, 0, 1)), (h, layer.gate(layer.r, 0, 1))]
+        both = gate(ctx, f, linear(ctx, parts, layer.gate(layer.wb + layer.rb, 0, 1)))
+        return columns(ctx, both, layer, 0), columns(ctx, both, layer, 1)
+
+    def before_reset(x, h, reset):
+        back = linear(ctx, [(h, r_new)], rb_new)
+        terms = [(reset, back), (linear(ctx, [(x, w_new)], wb_new), np.ones(1))]
+        return bilinear(ctx, terms, levels=2 * levels, operands=levels)
+
+    def after_reset(x, h, reset):
+        back = bilinear(ctx, [(reset, h)], levels=2 * levels, operands=wide)
+        return linear(ctx, [(x, w_new), (back, r_new)], wb_new + rb_new)
+
+    def cell(x, h):
+        update, reset = gates(x, h)
+        new = applied(ctx, g, (before_reset if late else after_reset)(x, h, reset))
+        kept = applied(ctx, lambda v: 1.0 - v, update)
+        h = bilinear(ctx, [(kept, new), (update, h)], levels=wide, operands=wide)
+        return h, (h,)
+
+    return cell
+
+
+@hookimpl
+def cml_op():
+    rng = np.random.default_rng(0)
+
+    def uniform(*shape):
+        return rng.uniform(-1, 1, shape).astype(np.float32)
+
+    both = uniform(2, 6, 2), uniform(2, 6, 2), uniform(2, 12)
+    one = (
+        np.float32([[[1.2], [-0.9], [0.7]]]),
+        np.float32([[[-0.8], [0.6], [1.1]]]),
+        np.float32([[0.1, -0.2, 0.3, -0.3, 0.2, -0.1]]),
+    )
+    x = np.float32([[[1.0], [-0.6]], [[-0.8], [0.9]]])
+    reverse = np.float32([[[[-0.0467478], [-0.1548195]]], [[[-0.2628227], [0.0]]]])
+    clipped = np.float32([[[[0.2005366], [-0.1210485]]], [[[-0.0520776], [0.1196535]]]])
+    quantized = {"n_bits": 3, "tolerance": 0.2}
+    return OpPlugin(
+        schema=OpSchema("GRU", since_versions=(7, 14, 22), kind=OpKind.LINEAR),
+        numpy_op=gru,
+        quantized_op=quantized_gru,
+        examples=(
+            OpExample(
+                (uniform(4, 3, 2), *both, None, uniform(2, 3, 2)),
+                {"hidden_size": 2, "direction": "bidirectional", "linear_before_reset": 1},
+                n_outputs=2,
+                opset=13,
+                encrypted=(),
+                name="both directions, initial states",
+            ),
+            OpExample(
+                (x, *one, np.int32([2, 1])),
+                {"hidden_size": 1, "direction": "reverse"},
+                (reverse,),
+                **quantized,
+                name="reverse, lengths",
+            ),
+            OpExample(
+                (x, *one),
+                {"hidden_size": 1, "clip": 0.7, "linear_before_reset": 1},
+                (clipped,),
+                **quantized,
+                name="linear before reset, clip",
+            ),
+            OpExample(
+                (x.swapaxes(0, 1), *one, None, np.float32([[[0.5]], [[-0.8]]])),
+                {"hidden_size": 1, "layout": 1},
+                encrypted=(0, 5),
+                **quantized,
+                name="batch first, encrypted initial state",
+            ),
+        ),
+        restrictions="W, R, B and sequence_lens must be clear",
+    )
