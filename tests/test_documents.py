@@ -39,3 +39,10 @@ def test_the_readme_runs_until_it_needs_a_compiler(monkeypatch):
     scope: dict[str, object] = {}
     exec(clear, scope)
     assert scope["y"].shape == (2, 10)
+
+
+def test_the_page_on_quantization_runs(monkeypatch, capsys):
+    (code,) = blocks("docs/quantization.md")
+    monkeypatch.chdir(ROOT)
+    exec(code, {})
+    assert capsys.readouterr().out.count("lookups") == 2

@@ -134,7 +134,9 @@ def compile_model(
         "margin": margin,
         "tail": tail,
     }
-    stated: dict[str, Any] = {name: value for name, value in options_given.items() if value is not None}
+    stated: dict[str, Any] = {
+        name: value for name, value in options_given.items() if value is not None
+    }
     if no_rounding:
         stated["rounding_bits"] = None
     config = _config(preset, n_bits, stated)
