@@ -9,34 +9,18 @@ The public API of a user:
     circuit = quantized.compile()
     circuit.keygen()
     y = circuit.predict(x)
+
+These names live in `cml_core.api`, which is imported when one of them is first used: `pytest`
+imports this package in every run of an environment that has it, for `cml_core.testing`.
 """
 
 from __future__ import annotations
 
-from cml_core.calibration.run import calibrate
-from cml_core.calibration.stats import CalibrationStats
-from cml_core.errors import CmlError
-from cml_core.fhe.backend import FheOptions
-from cml_core.fhe.circuit import FheCircuit
-from cml_core.numpy_module import NumpyModule
-from cml_core.plugins.registry import OpRegistry, default_registry
-from cml_core.quantization.client import SaturationWarning
-from cml_core.quantization.config import NodeConfig, QuantConfig
-from cml_core.quantization.module import OverflowWarning, QuantizedModule, quantize
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CalibrationStats",
-    "CmlError",
-    "FheCircuit",
-    "FheOptions",
-    "NodeConfig",
-    "NumpyModule",
-    "OpRegistry",
-    "OverflowWarning",
-    "QuantConfig",
-    "QuantizedModule",
-    "SaturationWarning",
-    "calibrate",
-    "default_registry",
-    "quantize",
-]
+from cml_core.lazy import names_of
+
+if TYPE_CHECKING:
+    from cml_core.api import *  # noqa: F403
+else:
+    __getattr__, __dir__ = names_of(__name__, "cml_core.api")

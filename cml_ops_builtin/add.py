@@ -27,10 +27,13 @@ def cml_op():
         numpy_op=add,
         quantized_op=ElementwiseQuantizedOp(add, combine=add_encrypted),
         examples=(
-            OpExample((x, np.array([0.5, 0.25, -1.0], dtype=np.float32)), name="clear addend"),
+            OpExample(
+                (x, np.array([0.5, 0.25, -1.0], dtype=np.float32)), lookups=0, name="clear addend"
+            ),
             OpExample(
                 (x, np.array([[3.0, -1.0, 0.0]], dtype=np.float32)),
                 encrypted=(0, 1),
+                lookups=0,
                 name="both encrypted",
             ),
         ),

@@ -51,7 +51,7 @@ def cml_op():
                 tolerance=0.0,
                 name="the last of equals",
             ),
-            OpExample((x,), n_bits=3, tolerance=0.0, name="first axis"),
+            OpExample((x,), n_bits=3, tolerance=0.0, lookups=3, max_bits=4, name="first axis"),
             OpExample((row,), {"axis": 1}, n_bits=3, opset=11, tolerance=0.0, name="five integers"),
         ),
         restrictions=GRID_RESTRICTION,

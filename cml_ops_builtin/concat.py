@@ -37,7 +37,7 @@ def cml_op():
         numpy_op=concat,
         quantized_op=MovementQuantizedOp(concat, moved=None),
         examples=(
-            OpExample((x, y), {"axis": 1}, encrypted=(0, 1), name="both encrypted"),
+            OpExample((x, y), {"axis": 1}, encrypted=(0, 1), lookups=0, name="both encrypted"),
             OpExample((y, x), {"axis": -1}, encrypted=(1,), name="after a constant"),
             OpExample((x, x + 1, 3 * x), {"axis": 0}, encrypted=(0, 2), name="three tensors"),
             OpExample((x,), {"axis": 0}, opset=7, name="one tensor, opset 7"),

@@ -87,6 +87,7 @@ def cml_op():
             OpExample(
                 (normal(1, 1, 3, 4), normal(2, 1, 2, 2), normal(2)),
                 {"kernel_shape": [2, 2]},
+                lookups=0,
                 name="two dimensions with bias",
             ),
             OpExample(

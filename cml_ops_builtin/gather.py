@@ -43,13 +43,20 @@ def cml_op():
         numpy_op=gather,
         quantized_op=GatheringQuantizedOp(gather, gather_axis, gather_spread),
         examples=(
-            OpExample((x, np.array([[0, -1], [1, 1]])), name="repeated and negative indices"),
+            OpExample(
+                (x, np.array([[0, -1], [1, 1]])), lookups=0, name="repeated and negative indices"
+            ),
             OpExample((x, np.array([1, 0])), {"axis": -1}, name="last axis"),
             OpExample((x, np.array(2)), name="one index takes the axis away"),
             OpExample((x[:, 0], np.array(-1)), name="a single number"),
             OpExample((x, np.array([1], dtype=np.int32)), opset=7, name="opset 7"),
             OpExample(
-                (x, np.array([[0, 2, -1]])), encrypted=(1,), tolerance=0.0, name="encrypted indices"
+                (x, np.array([[0, 2, -1]])),
+                encrypted=(1,),
+                tolerance=0.0,
+                lookups=6,
+                max_bits=2,
+                name="encrypted indices",
             ),
             OpExample(
                 (np.float32([[1, 2, -3, 4], [0, 1, 1, -1], [2, 2, 4, 0]]), np.array([1, 0, 2])),

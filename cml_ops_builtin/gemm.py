@@ -64,7 +64,7 @@ def cml_op():
         numpy_op=gemm,
         quantized_op=QuantizedGemm(),
         examples=(
-            OpExample((a, b, c), name="A B + C"),
+            OpExample((a, b, c), lookups=0, name="A B + C"),
             OpExample((a, b.T, None), {"transB": 1, "alpha": 0.5}, name="transposed, without C"),
             OpExample((a.T, b, c), {"transA": 1, "beta": 2.0}, name="transA and beta"),
             OpExample(
@@ -72,6 +72,8 @@ def cml_op():
                 {"transA": 1, "transB": 1, "alpha": 0.5, "beta": 2.0},
                 encrypted=(0, 1, 2),
                 n_bits=3,
+                lookups=16,
+                max_bits=4,
                 name="all encrypted",
                 tolerance=0.05,
             ),

@@ -34,7 +34,14 @@ def cml_op():
         examples=(
             OpExample((x, np.array(0.25, dtype=np.float32)), tolerance=0.0, name="a threshold"),
             OpExample((y[0], x), encrypted=(1,), tolerance=0.0, name="encrypted on the right"),
-            OpExample((x, y), encrypted=(0, 1), tolerance=0.0, name="both encrypted"),
+            OpExample(
+                (x, y),
+                encrypted=(0, 1),
+                tolerance=0.0,
+                lookups=3,
+                max_bits=5,
+                name="both encrypted",
+            ),
             OpExample(
                 (integers, np.array([[3, 1, 2]], dtype=np.uint8)),
                 encrypted=(0, 1),

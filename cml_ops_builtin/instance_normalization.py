@@ -54,6 +54,12 @@ def cml_op():
             OpExample(
                 (x[..., np.newaxis], scale, bias), {"epsilon": 0.1}, tolerance=0.02, name="images"
             ),
+            OpExample(
+                (x[..., 1:] - 4 * x[:, :1, :1], scale, bias),
+                n_bits=2,
+                tolerance=0.02,
+                name="two elements at two bits",
+            ),
             OpExample((x, scale, bias), opset=17, tolerance=0.02, name="series, earlier revision"),
         ),
         restrictions="scale and bias must be clear",

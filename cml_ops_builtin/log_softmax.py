@@ -29,6 +29,7 @@ def cml_op():
         tail=True,
         examples=(
             OpExample((x,), tolerance=0.04, name="last axis"),
+            OpExample((x[:1, :2],), n_bits=2, tolerance=0.15, name="two"),
             OpExample((x,), {"axis": 1}, tolerance=0.04, name="another axis"),
         ),
     )

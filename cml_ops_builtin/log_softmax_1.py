@@ -35,6 +35,7 @@ def cml_op():
                 name="all axes but the first",
             ),
             OpExample((np.log(odds),), {"axis": -1}, tolerance=0.03, name="last axis"),
+            OpExample((np.log(odds[0, :1]),), n_bits=2, tolerance=0.15, name="two"),
             OpExample(
                 (np.log(odds),),
                 {"axis": 2},

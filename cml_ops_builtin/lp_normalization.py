@@ -69,6 +69,7 @@ def cml_op():
                 tolerance=0.03,
                 name="sum of absolute values",
             ),
+            OpExample((x[::2],), n_bits=2, tolerance=0.3, name="at two bits"),
             OpExample(
                 (x[:2],), {"axis": 0}, opset=21, tolerance=0.01, name="first axis, earlier revision"
             ),

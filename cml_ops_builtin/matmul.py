@@ -43,7 +43,7 @@ def cml_op():
         numpy_op=matmul,
         quantized_op=QuantizedMatMul(),
         examples=(
-            OpExample((uniform(2, 3), uniform(3, 2)), name="matrices"),
+            OpExample((uniform(2, 3), uniform(3, 2)), lookups=0, name="matrices"),
             OpExample((left, uniform(3, 2)), encrypted=(1,), name="clear on the left"),
             OpExample((uniform(3), uniform(3)), name="vectors"),
             OpExample((uniform(2, 3), uniform(3)), encrypted=(1,), name="encrypted vector"),
@@ -51,7 +51,13 @@ def cml_op():
             OpExample(
                 (uniform(3), uniform(2, 3, 2)), encrypted=(1,), name="vector times encrypted stack"
             ),
-            OpExample((left[:, :2], uniform(2, 2)), encrypted=(0, 1), name="both encrypted"),
+            OpExample(
+                (left[:, :2], uniform(2, 2)),
+                encrypted=(0, 1),
+                lookups=16,
+                max_bits=5,
+                name="both encrypted",
+            ),
             OpExample((uniform(2), uniform(2)), encrypted=(0, 1), n_bits=3, name="two vectors"),
             OpExample(
                 (left[:, np.newaxis, :2], np.float32([[1.0], [-0.75]])),

@@ -27,11 +27,15 @@ def cml_op():
         numpy_op=mul,
         quantized_op=ElementwiseQuantizedOp(mul, combine=multiply),
         examples=(
-            OpExample((x, np.array([0.5, -0.25, 3.0], dtype=np.float32)), name="clear factor"),
+            OpExample(
+                (x, np.array([0.5, -0.25, 3.0], dtype=np.float32)), lookups=0, name="clear factor"
+            ),
             OpExample(
                 (x, np.array([[3.0, -1.0, 0.0]], dtype=np.float32)),
                 encrypted=(0, 1),
                 tolerance=0.15,
+                lookups=6,
+                max_bits=5,
                 name="both encrypted",
             ),
         ),

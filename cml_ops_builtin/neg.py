@@ -28,6 +28,7 @@ def cml_op():
             OpExample(
                 (np.array([[-1.5, -0.25, 0.0, 2.0]], dtype=np.float32),),
                 tolerance=0.05,
+                lookups=0,
                 name="floats",
             ),
             OpExample(

@@ -27,6 +27,7 @@ def cml_op():
         quantized_op=QuantizedWithAttribute(encrypted_products),
         examples=(
             OpExample((x,), {"axes": [1]}, name="one axis"),
+            OpExample((x[:2],), {"axes": [1]}, n_bits=3, tolerance=0.2, name="at three bits"),
             OpExample((x,), {"axes": [-2], "keepdims": 0}, name="four factors", tolerance=0.2),
         ),
         restrictions="precise for a few elements only, as every product is rounded",

@@ -28,6 +28,8 @@ def cml_op():
             OpExample(
                 inputs=(np.array([[-1.5, -0.25, 0.0, 2.0]], dtype=np.float32),),
                 outputs=(np.array([[0.0, 0.0, 0.0, 2.0]], dtype=np.float32),),
+                lookups=4,
+                max_bits=4,
             ),
         ),
     )

@@ -29,6 +29,6 @@ def cml_op():
         quantized_op=ElementwiseQuantizedOp(sigmoid),
         examples=(
             OpExample((x,), tolerance=0.05),
-            OpExample((1000.0 * x,), tolerance=0.01, name="far out"),
+            OpExample((1000.0 * x,), tolerance=0.01, lookups=4, max_bits=4, name="far out"),
         ),
     )

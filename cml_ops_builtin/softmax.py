@@ -28,6 +28,7 @@ def cml_op():
         examples=(
             OpExample((x,), tolerance=0.03, name="last axis"),
             OpExample((x.T,), {"axis": 0}, tolerance=0.03, name="first axis"),
+            OpExample((x[:1, :2],), n_bits=2, tolerance=0.05, lookups=4, max_bits=2, name="two"),
             OpExample((x[:1] * [[1, 30, -1]],), encrypted=(0,), tolerance=0.03, name="far apart"),
             OpExample(
                 (np.array([[1.0, 2.0, 3.0], [-1.0, 0.0, 500.0]], dtype=np.float32),),

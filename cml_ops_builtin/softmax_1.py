@@ -28,6 +28,7 @@ def cml_op():
                 (np.log(odds),), outputs=(odds / 16,), tolerance=0.04, name="all axes but the first"
             ),
             OpExample((np.log(odds),), {"axis": -1}, tolerance=0.05, name="last axis"),
+            OpExample((np.log(odds[0, :1]),), n_bits=2, tolerance=0.15, name="two"),
             OpExample(
                 (np.log(odds),),
                 {"axis": 2},

@@ -31,7 +31,7 @@ def cml_op():
         examples=(
             OpExample((x, y[0]), name="clear subtrahend"),
             OpExample((y[0], x), encrypted=(1,), name="clear minuend"),
-            OpExample((x, y), encrypted=(0, 1), name="both encrypted"),
+            OpExample((x, y), encrypted=(0, 1), lookups=0, name="both encrypted"),
             OpExample(
                 (integers, integers[:, ::-1]), encrypted=(0, 1), tolerance=0.0, name="integers"
             ),

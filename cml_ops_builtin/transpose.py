@@ -31,7 +31,7 @@ def cml_op():
         numpy_op=transpose,
         quantized_op=MovementQuantizedOp(transpose),
         examples=(
-            OpExample((x,), name="reversed"),
+            OpExample((x,), lookups=0, name="reversed"),
             OpExample((x,), {"perm": (1, 0, 2)}),
             OpExample((x,), {"perm": (0, 2, 1)}, opset=7, name="opset 7"),
         ),

@@ -70,11 +70,15 @@ def cml_op():
         numpy_op=where,
         quantized_op=quantized_where,
         examples=(
-            OpExample((condition[0], x, y[0, :1]), encrypted=(1,), name="clear condition"),
+            OpExample(
+                (condition[0], x, y[0, :1]), encrypted=(1,), lookups=0, name="clear condition"
+            ),
             OpExample((condition, x, y), encrypted=(1, 2), name="encrypted data"),
             OpExample((condition, x[0], y[0]), encrypted=(0,), name="encrypted condition"),
             OpExample((condition, x, y[0]), encrypted=(0, 1), name="clear alternative"),
-            OpExample((condition, x, y), encrypted=(0, 1, 2), name="all encrypted"),
+            OpExample(
+                (condition, x, y), encrypted=(0, 1, 2), lookups=6, max_bits=5, name="all encrypted"
+            ),
             OpExample(
                 (condition, integers, -integers),
                 encrypted=(0, 1, 2),

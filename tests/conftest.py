@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import attrs
 import hypothesis
@@ -17,6 +18,19 @@ DIGITS = Path(__file__).parents[1] / "docs" / "examples" / "digits"
 # Machines that run tests are slow at times; no test here is about time.
 hypothesis.settings.register_profile("cml", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("cml")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`, share out single tests of the conformance kit; they take longest."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return nodeid if file.endswith("test_conformance.py") else file
+
+    return ByFile(config, log) if config.option.dist == "loadfile" else None
 
 
 @attrs.frozen

@@ -239,6 +239,16 @@ print(json.dumps([result.status for result in check_op(cml_op(), legs=legs)]))
     assert environment.python(code) == ["passed"] * 8
 
 
+def test_pytest_runs_the_conformance_kit_on_the_package(environment):
+    legs = "--cml-legs=float,calibration,integers,saving"
+    command = ("python", "-m", "pytest", "--cml-ops", "good_ops", legs, "-v")
+    done = environment.run(*command, "-p", "no:cacheprovider")
+    assert "8 passed" in done.stdout
+    assert "good_ops.cube::scaled::integers PASSED" in done.stdout
+    done = environment.run("python", "-m", "pytest", "--cml-ops", "broken_ops", status=4)
+    assert "broken_ops: ImportError: libbroken.so is not installed" in done.stderr
+
+
 def test_without_the_package_its_model_is_refused_and_the_broken_plugin_is_quoted(environment):
     code = f"""{CUBE_NET}
 import json, warnings

@@ -18,6 +18,7 @@ from cml_core.program.instructions import Program
 __all__ = [
     "BackendCircuit",
     "CircuitStatistics",
+    "CompiledWidths",
     "FheBackend",
     "FheOptions",
     "choose_backend",
@@ -97,6 +98,23 @@ class CircuitStatistics:
     outputs: int
 
 
+@attrs.frozen(slots=True)
+class CompiledWidths:
+    """Bit widths as they stand in a compiled circuit, for checks.
+
+    Parameters
+    ----------
+    widest : int
+        Of the widest encrypted integer.
+    lookups : mapping of int to int, or None
+        Table lookups of one run by the width that enters the table; None if the compiler has one
+        width for the whole circuit.
+    """
+
+    widest: int
+    lookups: Mapping[int, int] | None
+
+
 class BackendCircuit(Protocol):
     """A compiled circuit for one sample. Integers in and out are int64 arrays of shape S."""
 
@@ -125,6 +143,10 @@ class BackendCircuit(Protocol):
 
     def simulate(self, integers: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Compute on one sample in the clear, as the compiler says that encryption would."""
+        ...
+
+    def widths(self) -> CompiledWidths:
+        """Read from the circuit itself, not from the program, how wide its integers are."""
         ...
 
 

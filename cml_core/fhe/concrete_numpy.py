@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from cml_core.fhe.backend import CircuitStatistics, FheOptions
+from cml_core.fhe.backend import CircuitStatistics, CompiledWidths, FheOptions
 from cml_core.fhe.concrete_circuit import (
     compile_traced,
     quiet_import,
@@ -19,6 +19,7 @@ from cml_core.fhe.concrete_circuit import (
     shaped,
     statistics,
 )
+from cml_core.fhe.mlir import read_widths
 from cml_core.plugins.hookspecs import hookimpl
 from cml_core.program.instructions import Program
 
@@ -85,6 +86,9 @@ class _Circuit:
         with reported(NAME, "simulate"):
             results = self.circuit.simulate(*samples_of(self.program, integers))
             return shaped(self.program, results, joined=True)
+
+    def widths(self) -> CompiledWidths:
+        return attrs.evolve(read_widths(self.circuit.mlir), lookups=None)
 
 
 @attrs.frozen(slots=True)

@@ -8,11 +8,15 @@ matters (lookups, rounding, inputs, outputs) decide it.
 
 from __future__ import annotations
 
+import functools
+
+import numpy as np
+
 from cml_core.errors import BitWidthError, WideLookup
 from cml_core.program.cost import lookup_width
-from cml_core.program.instructions import LEVELED, Interval, Opcode, Program
+from cml_core.program.instructions import LEVELED, Instruction, Interval, Opcode, Program, bit_width
 
-__all__ = ["check_widths", "declared_intervals"]
+__all__ = ["check_widths", "circuit_width", "declared_intervals"]
 
 
 def declared_intervals(program: Program) -> list[Interval]:
@@ -33,6 +37,28 @@ def declared_intervals(program: Program) -> list[Interval]:
         inside = position in matters or instruction.interval.width <= room
         declared.append(instruction.interval if inside else Interval(0, 2**room - 1))
     return declared
+
+
+def circuit_width(program: Program) -> tuple[int, int]:
+    """Return the least and the greatest width that a circuit's widest integer may have.
+
+    The least is that of the declared intervals. A compiler makes what a constant is added to or
+    multiplied with as wide as the constant, and some join all outputs in one tensor.
+    """
+    intervals = declared_intervals(program)
+    least = max((interval.width for interval in intervals), default=0)
+    outputs = [intervals[position] for position in program.outputs]
+    joined = functools.reduce(Interval.hull, outputs).width if outputs else 0
+    return least, max([least, joined, *map(_constant_width, program.instructions)])
+
+
+def _constant_width(instruction: Instruction) -> int:
+    """Bits of an instruction's constants; those that are added are added or subtracted unsigned."""
+    arrays = (instruction.constants.get(name) for name in ("operand", "weight"))
+    values = np.concatenate([a.reshape(-1) for a in arrays if a is not None] or [np.zeros(1)])
+    if instruction.opcode is Opcode.ADD:
+        values = np.abs(values)
+    return bit_width(int(values.min(initial=0)), int(values.max(initial=0)))
 
 
 def _connected(program: Program) -> list[int]:

@@ -42,6 +42,11 @@ class OpExample:
         Opset version the example is for; by default, the newest revision of the plugin.
     n_outputs : int
         How many outputs the node has.
+    lookups : int or None
+        How many table lookups one sample costs when the example is a whole model, computed on the
+        server; None promises nothing.
+    max_bits : int or None
+        Most bits that enter any of these lookups; None promises nothing.
     name : str
         What the example shows, in a few words.
     """
@@ -56,4 +61,10 @@ class OpExample:
     n_bits: int = attrs.field(default=4, validator=validators.in_(range(1, 17)), kw_only=True)
     opset: int | None = attrs.field(default=None, kw_only=True)
     n_outputs: int = attrs.field(default=1, validator=validators.ge(1), kw_only=True)
+    lookups: int | None = attrs.field(
+        default=None, validator=validators.optional(validators.ge(0)), kw_only=True
+    )
+    max_bits: int | None = attrs.field(
+        default=None, validator=validators.optional(validators.in_(range(1, 17))), kw_only=True
+    )
     name: str = attrs.field(default="", kw_only=True)

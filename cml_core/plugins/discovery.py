@@ -30,6 +30,7 @@ __all__ = [
     "LoadedPlugin",
     "PluginGroup",
     "PluginWarning",
+    "as_project",
     "load_group",
     "strict_from_environment",
 ]
@@ -196,10 +197,10 @@ def _is_blocked(name: str, distribution: str, blocked: frozenset[str]) -> bool:
     prefixes = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
     if blocked & prefixes:
         return True
-    return bool(distribution) and _as_project(distribution) in map(_as_project, blocked)
+    return bool(distribution) and as_project(distribution) in map(as_project, blocked)
 
 
-def _as_project(name: str) -> str:
+def as_project(name: str) -> str:
     """A project's name as package indexes compare it, `My_Ops` as `my-ops`."""
     return re.sub(r"[-_.]+", "-", name).lower()
 

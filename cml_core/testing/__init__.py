@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from cml_core.testing.conformance import (
-    LEGS,
-    CheckResult,
-    ConformanceError,
-    check_example,
-    check_op,
-)
-from cml_core.testing.models import example_model
+from typing import TYPE_CHECKING
 
-__all__ = ["LEGS", "CheckResult", "ConformanceError", "check_example", "check_op", "example_model"]
+from cml_core.lazy import names_of
+
+if TYPE_CHECKING:
+    from cml_core.testing.conformance import *  # noqa: F403
+else:
+    __getattr__, __dir__ = names_of(__name__, "cml_core.testing.conformance")

@@ -1,41 +1,29 @@
-"""check_op: an operator's examples, each along every leg from float to encryption.
-
-The legs are `float` (against the expected outputs, or against the `onnx` package's reference),
-`calibration` (the hook accepts what it will see), `integers` (clear integers within the example's
-tolerance of float), `saving` (a stored module gives the same integers), `simulation` and
-`encryption` (the compiled circuit gives exactly the clear integers).
-"""
+"""check_op: an operator's examples, each along every leg from float to encryption."""
 
 from __future__ import annotations
 
-import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import attrs
-import numpy as np
-import onnx.reference
 
-from cml_core.calibration.run import calibrate
-from cml_core.errors import CmlError
+from cml_core.errors import CmlError, ConfigError
 from cml_core.fhe.backend import FheOptions
-from cml_core.numpy_module import NumpyModule
 from cml_core.ops.example import OpExample
 from cml_core.ops.plugin import OpPlugin
-from cml_core.plugins.discovery import LoadedPlugin
 from cml_core.plugins.registry import OpRegistry
-from cml_core.quantization.config import QuantConfig
-from cml_core.quantization.module import QuantizedModule, quantize
-from cml_core.testing.models import example_model, input_name
+from cml_core.testing.legs import LEGS, walk, why_not
+from cml_core.testing.models import example_model
+from cml_core.testing.trial import Trial
 
-__all__ = ["LEGS", "CheckResult", "ConformanceError", "check_example", "check_op"]
-
-
-#: Domains whose operators the `onnx` package implements.
-_REFERENCED = frozenset({"", "ai.onnx.ml"})
+__all__ = [
+    "LEGS",
+    "CheckResult",
+    "ConformanceError",
+    "check_example",
+    "check_op",
+    "example_model",
+]
 
 
 @attrs.define(eq=False, slots=False)
@@ -63,46 +51,6 @@ class CheckResult:
     reason: str = ""
 
 
-@attrs.define(slots=True, eq=False)
-class _Trial:
-    """One example on its way; what an earlier leg made, a later one uses."""
-
-    plugin: OpPlugin
-    example: OpExample
-    registry: OpRegistry
-    options: FheOptions
-    _quantized: QuantizedModule | None = attrs.field(default=None, init=False)
-    _circuit: Any = attrs.field(default=None, init=False)
-
-    def module(self, clear: Iterable[int] | None = None) -> NumpyModule:
-        return NumpyModule.from_onnx(
-            example_model(self.plugin, self.example, clear), registry=self.registry
-        )
-
-    def feeds(self, places: Iterable[int]) -> dict[str, np.ndarray]:
-        inputs = self.example.inputs
-        return {input_name(k): inputs[k].copy() for k in places if inputs[k] is not None}  # type: ignore[union-attr]
-
-    def encrypted_feeds(self) -> dict[str, np.ndarray]:
-        return self.feeds(self.example.encrypted)
-
-    def quantized(self) -> QuantizedModule:
-        if self._quantized is None:
-            config = QuantConfig.with_bits(self.example.n_bits, tail="server", margin=0.0)
-            self._quantized = quantize(self.module(), self.encrypted_feeds(), config)
-        return self._quantized
-
-    @property
-    def is_encrypted(self) -> bool:
-        """Whether a circuit would have anything to compute."""
-        return bool(self.quantized().program.outputs)
-
-    def circuit(self) -> Any:
-        if self._circuit is None:
-            self._circuit = self.quantized().compile(self.options)
-        return self._circuit
-
-
 def check_op(
     plugin: OpPlugin,
     *,
@@ -117,7 +65,7 @@ def check_op(
     plugin : OpPlugin
         What to check.
     legs : iterable of str, optional
-        Which of `LEGS`; by default all.
+        Which of `LEGS`; by default all. Those that do not apply are skipped with the reason.
     options : FheOptions, optional
         For the circuits of the last two legs.
     registry : OpRegistry, optional
@@ -130,12 +78,10 @@ def check_op(
     """
     if not plugin.examples:
         raise ConformanceError(plugin.schema.op_type, "", "float", "the plugin has no examples")
+    chosen = known_legs(legs)
     results: list[CheckResult] = []
     for example in plugin.examples:
-        for result in check_example(plugin, example, legs=legs, options=options, registry=registry):
-            if result.status == "failed":
-                raise ConformanceError(result.operator, result.example, result.leg, result.reason)
-            results.append(result)
+        results += _results(_trial(plugin, example, options, registry), chosen)
     return tuple(results)
 
 
@@ -148,140 +94,65 @@ def check_example(
     registry: OpRegistry | None = None,
 ) -> tuple[CheckResult, ...]:
     """Check one example; a leg that fails is reported, and the later ones are skipped."""
-    if registry is None:
-        name = f"{plugin.schema.op_type} under test"
-        alone = attrs.evolve(plugin, overrides=None)
-        registry = OpRegistry.from_plugins([LoadedPlugin(name, provides=alone)])
-    trial = _Trial(plugin, example, registry, options or FheOptions())
-    label = example.name or f"example {_place(plugin, example)}"
+    trial = _trial(plugin, example, options, registry)
     results: list[CheckResult] = []
-    blocked = ""
-    for leg in LEGS if legs is None else legs:
-        reason = blocked
-        if leg not in ("float", "calibration") and plugin.quantized_op is None:
-            reason = "the plugin is float only"
-        elif leg != "float" and not example.encrypted:
-            reason = "the example encrypts nothing"
-        if reason:
-            results.append(CheckResult(plugin.schema.op_type, label, leg, "skipped", reason))
-            continue
+    for leg in known_legs(legs):
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                if leg in ("simulation", "encryption") and not trial.is_encrypted:
-                    reason = "no output depends on an encrypted value"
-                    results.append(
-                        CheckResult(plugin.schema.op_type, label, leg, "skipped", reason)
-                    )
-                    continue
-                _LEGS[leg](trial)
-        except Exception as error:
-            reason = str(error) or type(error).__name__
-            blocked = f"{leg} failed"
-            results.append(CheckResult(plugin.schema.op_type, label, leg, "failed", reason))
-        else:
-            results.append(CheckResult(plugin.schema.op_type, label, leg, "passed"))
+            results += _results(trial, [leg])
+        except ConformanceError as error:
+            found = (error.operator, error.example, error.leg)
+            results.append(CheckResult(*found, "failed", error.reason))
     return tuple(results)
 
 
-def _place(plugin: OpPlugin, example: OpExample) -> int:
-    return next((k for k, other in enumerate(plugin.examples) if other is example), 0)
+def check_leg(trial: Trial, leg: str) -> str:
+    """Check one example along one leg; say why it was skipped, or nothing if it passed.
 
-
-def _float(trial: _Trial) -> None:
-    example = trial.example
-    places = range(len(example.inputs))
-    feeds = trial.feeds(places)
-    results = list(trial.module(clear=()).run(feeds).values())
-    for name, value in trial.feeds(places).items():
-        if not np.array_equal(feeds[name], value, equal_nan=value.dtype.kind == "f"):
-            raise ValueError(f"the float reference changed its input {name}")
-    expected = example.outputs
-    if expected is None and trial.plugin.schema.domain not in _REFERENCED:
-        raise ValueError(
-            "the example states no outputs, and the onnx package has no reference for this operator"
-        )
-    if expected is None:
-        model = example_model(trial.plugin, example, clear=())
+    Raises
+    ------
+    ConformanceError
+        It failed. Its cause is what was raised.
+    """
+    try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            evaluator = onnx.reference.ReferenceEvaluator(model)
-            expected = tuple(evaluator.run(None, trial.feeds(places)))  # type: ignore[arg-type]
-    for place, (got, want) in enumerate(zip(results, expected, strict=False)):
-        if want is None:
-            continue
-        if got.dtype != want.dtype or got.shape != want.shape:
-            raise ValueError(
-                f"output {place} is {got.dtype}{list(got.shape)}, "
-                f"expected {want.dtype}{list(want.shape)}"
-            )
-        if got.dtype.kind in "fcV":
-            kind = np.complex128 if got.dtype.kind == "c" else np.float64
-            np.testing.assert_allclose(got.astype(kind), want.astype(kind), rtol=1e-4, atol=1e-5)
-        else:
-            np.testing.assert_array_equal(got, want)
+            warnings.simplefilter("error")
+            reason = why_not(trial, leg)
+            if not reason:
+                walk(trial, leg)
+    except Exception as error:
+        trial.failed = leg
+        operator, reason = trial.plugin.schema.op_type, str(error) or type(error).__name__
+        raise ConformanceError(operator, trial.label, leg, reason) from error
+    return reason
 
 
-def _calibration(trial: _Trial) -> None:
-    calibrate(trial.module(), trial.encrypted_feeds())
+def known_legs(legs: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the legs asked for, by default all, in the order in which they are walked.
+
+    Raises
+    ------
+    ConfigError
+        There is no such leg.
+    """
+    asked = tuple(LEGS if legs is None else legs)
+    unknown = [leg for leg in asked if leg not in LEGS]
+    if unknown or not asked:
+        raise ConfigError("legs", ", ".join(unknown), f"some of {', '.join(LEGS)}")
+    return tuple(leg for leg in LEGS if leg in asked)
 
 
-def _integers(trial: _Trial) -> None:
-    feeds = trial.encrypted_feeds()
-    wanted = trial.module().run(feeds)
-    for name, got in trial.quantized().run(feeds).items():
-        want = wanted[name]
-        if got.shape != want.shape or got.dtype != want.dtype:
-            raise ValueError(
-                f"{name} is {got.dtype}{list(got.shape)}, expected {want.dtype}{list(want.shape)}"
-            )
-        if want.size == 0:
-            continue
-        real = want.astype(np.float64)
-        span = float(real.max() - real.min()) or max(1.0, float(np.abs(real).max()))
-        error = float(np.abs(got.astype(np.float64) - real).max()) / span
-        if not error <= trial.example.tolerance:
-            raise ValueError(
-                f"{name} is off by {error:.3f} of its range, the example allows "
-                f"{trial.example.tolerance}: got {got.tolist()}, expected {want.tolist()}"
-            )
+def _trial(
+    plugin: OpPlugin,
+    example: OpExample,
+    options: FheOptions | None,
+    registry: OpRegistry | None,
+) -> Trial:
+    given = {"options": options, "registry": registry}
+    return Trial(plugin, example, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
 
 
-def _saving(trial: _Trial) -> None:
-    feeds = trial.encrypted_feeds()
-    wanted = trial.quantized().run(feeds)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "example.cml"
-        trial.quantized().save(path)
-        loaded = QuantizedModule.load(path, registry=trial.registry)
-    _same(loaded.run(feeds), wanted)
-
-
-def _simulation(trial: _Trial) -> None:
-    feeds = trial.encrypted_feeds()
-    _same(trial.circuit().simulate(feeds), trial.quantized().run(feeds))
-
-
-def _encryption(trial: _Trial) -> None:
-    feeds = trial.encrypted_feeds()
-    trial.circuit().keygen()
-    _same(trial.circuit().run(feeds), trial.quantized().run(feeds))
-
-
-def _same(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> None:
-    for name, want in wanted.items():
-        np.testing.assert_array_equal(got[name], want, err_msg=name)
-
-
-_LEGS: Mapping[str, Callable[[_Trial], None]] = MappingProxyType(
-    {
-        "float": _float,
-        "calibration": _calibration,
-        "integers": _integers,
-        "saving": _saving,
-        "simulation": _simulation,
-        "encryption": _encryption,
-    }
-)
-#: The names of the legs, in order.
-LEGS = tuple(_LEGS)
+def _results(trial: Trial, legs: Iterable[str]) -> Iterator[CheckResult]:
+    for leg in legs:
+        reason = check_leg(trial, leg)
+        status = "skipped" if reason else "passed"
+        yield CheckResult(trial.plugin.schema.op_type, trial.label, leg, status, reason)

@@ -227,3 +227,14 @@ def test_a_residual_network_goes_all_the_way_to_an_encrypted_prediction(key_cach
     np.testing.assert_array_equal(circuit.simulate(data[:20]), quantized(data[:20]))
     circuit.keygen()
     np.testing.assert_array_equal(circuit.predict(data[:1]), quantized(data[:1]))
+
+
+def test_inputs_may_lie_in_memory_in_any_order(small_circuit):
+    """Concrete reads arrays in C order, whatever their strides say."""
+    circuit = small_circuit.circuit
+    codes = np.array([[0, 1, 2, 3]])
+    (wanted,) = circuit.simulate([codes])
+    backwards = codes[:, ::-1].copy()[:, ::-1]
+    assert not backwards.flags["C_CONTIGUOUS"]
+    (got,) = circuit.simulate([backwards])
+    np.testing.assert_array_equal(got, wanted)

@@ -4,7 +4,7 @@ import pytest
 import cml_core as cml
 from cml_core.errors import BackendUnavailableError, BitWidthError, ConfigError
 from cml_core.fhe.backend import FheOptions, choose_backend
-from cml_core.fhe.widths import check_widths, declared_intervals
+from cml_core.fhe.widths import check_widths, circuit_width, declared_intervals
 from cml_core.program.instructions import Interval, Opcode
 from cml_core.quantization.builder import ProgramBuilder
 from tests.networks import mlp, samples
@@ -46,6 +46,15 @@ def test_an_intermediate_value_does_not_widen_what_it_is_connected_to():
     program = builder.program([result])
     assert [i.interval.width for i in program.instructions] == [2, 5, 4, 4]
     assert [i.width for i in declared_intervals(program)] == [2, 4, 4, 4]
+
+
+@pytest.mark.parametrize(("operand", "widths"), [(-9, (4, 4)), (9, (4, 4)), (-40, (4, 6))])
+def test_a_constant_widens_a_circuit_by_its_size_and_not_by_its_sign(operand, widths):
+    builder = ProgramBuilder(4, proven=True)
+    x = builder.input("x", np.zeros((4, 1), dtype=int), Interval(0, 15))
+    constants = {"operand": np.array([operand])}
+    moved = builder.emit(Opcode.ADD, [x], constants=constants, interval=Interval(0, 15))
+    assert circuit_width(builder.program([moved])) == widths
 
 
 @pytest.mark.parametrize(

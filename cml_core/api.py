@@ -1,0 +1,31 @@
+"""The public API of a user, as `cml_core` itself gives it."""
+
+from __future__ import annotations
+
+from cml_core.calibration.run import calibrate
+from cml_core.calibration.stats import CalibrationStats
+from cml_core.errors import CmlError
+from cml_core.fhe.backend import FheOptions
+from cml_core.fhe.circuit import FheCircuit
+from cml_core.numpy_module import NumpyModule
+from cml_core.plugins.registry import OpRegistry, default_registry
+from cml_core.quantization.client import SaturationWarning
+from cml_core.quantization.config import NodeConfig, QuantConfig
+from cml_core.quantization.module import OverflowWarning, QuantizedModule, quantize
+
+__all__ = [
+    "CalibrationStats",
+    "CmlError",
+    "FheCircuit",
+    "FheOptions",
+    "NodeConfig",
+    "NumpyModule",
+    "OpRegistry",
+    "OverflowWarning",
+    "QuantConfig",
+    "QuantizedModule",
+    "SaturationWarning",
+    "calibrate",
+    "default_registry",
+    "quantize",
+]

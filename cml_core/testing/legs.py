@@ -1,0 +1,226 @@
+"""The legs of the conformance kit: what is checked of an example, step by step.
+
+- `float`: the float reference against the expected outputs, or against the `onnx` package's.
+- `calibration`: the operator and its calibration hook run on calibration data.
+- `integers`: clear integers are within the example's tolerance of float.
+- `widths`: as many lookups, and no wider, as the example declares.
+- `saving`: a stored module gives the same integers.
+- `simulation`: the compiled circuit has the program's widths, and gives exactly the clear integers.
+- `encryption`: and so it does on encrypted values.
+
+The first three leave their inputs untouched.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import onnx.reference
+
+from cml_core.calibration.run import calibrate
+from cml_core.fhe.backend import installed_backends
+from cml_core.fhe.widths import circuit_width
+from cml_core.quantization.module import QuantizedModule
+from cml_core.testing.models import example_model
+from cml_core.testing.trial import Trial, untouched
+
+__all__ = ["LEGS", "walk", "why_not"]
+
+#: Domains whose operators the `onnx` package implements.
+_REFERENCED = frozenset({"", "ai.onnx.ml"})
+#: Legs for plugins without a quantized form too.
+_FLOAT = ("float", "calibration")
+#: Legs that need a compiler.
+_COMPILED = ("simulation", "encryption")
+
+
+def why_not(trial: Trial, leg: str) -> str:
+    """Say why a leg does not apply to an example; empty if it does."""
+    example = trial.example
+    if trial.failed:
+        return f"{trial.failed} failed"
+    if leg not in _FLOAT and trial.plugin.quantized_op is None:
+        return "the plugin is float only"
+    if leg != "float" and not example.encrypted:
+        return "the example encrypts nothing"
+    if leg == "widths" and example.max_bits is None and example.lookups is None:
+        return "the example declares no widths"
+    if leg in _COMPILED:
+        if trial.options.backend is None and not installed_backends():
+            return "no FHE compiler is installed"
+        if not trial.is_encrypted:
+            return "no output depends on an encrypted value"
+    return ""
+
+
+def walk(trial: Trial, leg: str) -> None:
+    """Walk one leg; whatever it raises says what is wrong."""
+    LEGS[leg](trial)
+
+
+def _float(trial: Trial) -> None:
+    example = trial.example
+    feeds = trial.feeds(range(len(example.inputs)))
+    with untouched(feeds, "the float reference"):
+        results = list(trial.module(clear=()).run(feeds).values())
+    expected = example.outputs
+    if expected is None:
+        expected = _reference(trial)
+    for place, (got, want) in enumerate(zip(results, expected, strict=False)):
+        if want is None:
+            continue
+        name = f"output {place}"
+        _same_type(name, got, want)
+        if got.dtype.kind in "fcV":
+            kind = np.complex128 if got.dtype.kind == "c" else np.float64
+            real, wanted = got.astype(kind), want.astype(kind)
+            if not np.allclose(real, wanted, rtol=1e-4, atol=1e-5, equal_nan=True):
+                raise ValueError(f"{name} is wrong{_both(got, want)}")
+        else:
+            _same({name: got}, {name: want}, "is wrong")
+
+
+def _reference(trial: Trial) -> tuple[np.ndarray | None, ...]:
+    """What the `onnx` package's reference implementation gives."""
+    if trial.plugin.schema.domain not in _REFERENCED:
+        raise ValueError(
+            "the example states no outputs, and the onnx package has no reference for this operator"
+        )
+    model = example_model(trial.plugin, trial.example, clear=())
+    feeds = trial.feeds(range(len(trial.example.inputs)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        evaluator = onnx.reference.ReferenceEvaluator(model)
+        return tuple(evaluator.run(None, feeds))
+
+
+def _calibration(trial: Trial) -> None:
+    feeds = trial.feeds()
+    with untouched(feeds, "calibration", "data"):
+        calibrate(trial.module(), feeds)
+
+
+def _integers(trial: Trial) -> None:
+    feeds = trial.feeds()
+    wanted = trial.module().run(feeds)
+    with untouched(feeds, "the quantized module"):
+        results = trial.quantized().run(feeds)
+    for name, got in results.items():
+        want = wanted[name]
+        _same_type(name, got, want)
+        if want.size == 0:
+            continue
+        real = want.astype(np.float64)
+        span = float(real.max() - real.min()) or max(1.0, float(np.abs(real).max()))
+        error = float(np.abs(got.astype(np.float64) - real).max()) / span
+        if not error <= trial.example.tolerance:
+            raise ValueError(
+                f"{name} is off by {error:.3f} of its range, the example allows "
+                f"{trial.example.tolerance}{_both(got, want)}"
+            )
+
+
+def _widths(trial: Trial) -> None:
+    example, found = trial.example, _lookups(trial.quantized())
+    said = ", ".join(f"{count} of {width} bits" for width, count in sorted(found.items()))
+    if example.lookups is not None and sum(found.values()) != example.lookups:
+        raise ValueError(
+            f"{sum(found.values())} table lookups ({said or 'none'}), the example declares "
+            f"{example.lookups}"
+        )
+    widest = max(found, default=0)
+    if example.max_bits is not None and widest > example.max_bits:
+        raise ValueError(
+            f"{widest} bits enter a table lookup ({said}), the example declares at most "
+            f"{example.max_bits}"
+        )
+
+
+def _lookups(quantized: QuantizedModule) -> Counter[int]:
+    """Table lookups for one sample by the width in bits that enters the table."""
+    found: Counter[int] = Counter()
+    for node in quantized.report().nodes:
+        found.update(node.lookups)
+    return found
+
+
+def _saving(trial: Trial) -> None:
+    feeds = trial.feeds()
+    wanted = trial.quantized().run(feeds)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "example.cml"
+        trial.quantized().save(path)
+        loaded = QuantizedModule.load(path, registry=trial.registry)
+    _same(loaded.run(feeds), wanted, "is different once the module is saved and loaded")
+
+
+def _simulation(trial: Trial) -> None:
+    _compiled_widths(trial)
+    feeds, circuit = trial.feeds(), trial.circuit()
+    wanted = trial.quantized().run(feeds)
+    _same(circuit.simulate(feeds), wanted, "simulated is not what clear integers give")
+
+
+def _encryption(trial: Trial) -> None:
+    feeds, circuit = trial.feeds(), trial.circuit()
+    circuit.keygen()
+    wanted = trial.quantized().run(feeds)
+    _same(circuit.run(feeds), wanted, "encrypted is not what clear integers give")
+
+
+def _compiled_widths(trial: Trial) -> None:
+    """The compiler's own account of its circuit agrees with the program."""
+    quantized, compiled = trial.quantized(), trial.circuit().circuit.widths()
+    least, most = circuit_width(quantized.program)
+    if not least <= compiled.widest <= most:
+        raise ValueError(
+            f"the circuit's widest integer has {compiled.widest} bits, the program's {least}"
+        )
+    wanted = dict(_lookups(quantized))
+    if compiled.lookups is not None and dict(compiled.lookups) != wanted:
+        raise ValueError(
+            "the circuit's lookups by width in bits are not the program's"
+            f"\ngot       {dict(sorted(compiled.lookups.items()))}"
+            f"\nexpected  {dict(sorted(wanted.items()))}"
+        )
+
+
+def _same_type(name: str, got: np.ndarray, want: np.ndarray) -> None:
+    if got.dtype != want.dtype or got.shape != want.shape:
+        raise ValueError(
+            f"{name} is {got.dtype}{list(got.shape)}, expected {want.dtype}{list(want.shape)}"
+        )
+
+
+def _same(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], else_: str) -> None:
+    for name, want in wanted.items():
+        if not np.array_equal(got[name], want, equal_nan=want.dtype.kind in "fc"):
+            raise ValueError(f"{name} {else_}{_both(got[name], want)}")
+
+
+def _both(got: np.ndarray, want: np.ndarray) -> str:
+    heads = {"got       ": got, "expected  ": want}
+    return "".join(
+        f"\n{head}{np.array2string(array, threshold=100, separator=', ', prefix=head)}"
+        for head, array in heads.items()
+    )
+
+
+#: The legs by name, in order.
+LEGS: Mapping[str, Callable[[Trial], None]] = MappingProxyType(
+    {
+        "float": _float,
+        "calibration": _calibration,
+        "integers": _integers,
+        "widths": _widths,
+        "saving": _saving,
+        "simulation": _simulation,
+        "encryption": _encryption,
+    }
+)

@@ -1,0 +1,109 @@
+"""Trial: one example on its way along the legs; what an earlier leg made, a later one uses."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+import numpy as np
+
+from cml_core.fhe.backend import FheOptions
+from cml_core.fhe.circuit import FheCircuit
+from cml_core.numpy_module import NumpyModule
+from cml_core.ops.example import OpExample
+from cml_core.ops.plugin import OpPlugin
+from cml_core.plugins.discovery import LoadedPlugin
+from cml_core.plugins.registry import OpRegistry
+from cml_core.quantization.config import QuantConfig
+from cml_core.quantization.module import QuantizedModule, quantize
+from cml_core.testing.models import example_model, input_name
+
+__all__ = ["Trial", "untouched"]
+
+
+@attrs.define(slots=True, eq=False)
+class Trial:
+    """One example of a plugin, quantized and compiled once, when a leg first needs it.
+
+    Parameters
+    ----------
+    plugin : OpPlugin
+        What is checked.
+    example : OpExample
+        One of its examples.
+    registry : OpRegistry
+        By default one that holds this plugin alone.
+    options : FheOptions
+        For the circuit.
+    """
+
+    plugin: OpPlugin
+    example: OpExample
+    registry: OpRegistry = attrs.field()
+    options: FheOptions = attrs.field(factory=FheOptions)
+    failed: str = attrs.field(default="", init=False)
+    """The leg that failed, after which no other is walked."""
+    _quantized: QuantizedModule | None = attrs.field(default=None, init=False)
+    _circuit: FheCircuit | None = attrs.field(default=None, init=False)
+
+    @registry.default
+    def _alone(self) -> OpRegistry:
+        alone = attrs.evolve(self.plugin, overrides=None)
+        name = f"{self.plugin.schema.op_type} under test"
+        return OpRegistry.from_plugins([LoadedPlugin(name, provides=alone)])
+
+    @property
+    def label(self) -> str:
+        """The example's name, or its place among the plugin's examples."""
+        if self.example.name:
+            return self.example.name
+        places = (k for k, other in enumerate(self.plugin.examples) if other is self.example)
+        return f"example {next(places, 0)}"
+
+    def module(self, clear: Iterable[int] | None = None) -> NumpyModule:
+        """The example as a float model of one node; see `example_model`."""
+        model = example_model(self.plugin, self.example, clear)
+        return NumpyModule.from_onnx(model, registry=self.registry)
+
+    def feeds(self, places: Iterable[int] | None = None) -> dict[str, np.ndarray]:
+        """Copies of the inputs at some positions, by default of those that are encrypted."""
+        wanted = self.example.encrypted if places is None else places
+        arrays = {place: self.example.inputs[place] for place in wanted}
+        return {input_name(k): array.copy() for k, array in arrays.items() if array is not None}
+
+    def quantized(self) -> QuantizedModule:
+        """The example quantized, its own inputs being the calibration data."""
+        if self._quantized is None:
+            config = QuantConfig.with_bits(self.example.n_bits, tail="server", margin=0.0)
+            feeds = self.feeds()
+            with untouched(feeds, "quantization", "calibration data"):
+                self._quantized = quantize(self.module(), feeds, config)
+        return self._quantized
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether a circuit would have anything to compute."""
+        return bool(self.quantized().program.outputs)
+
+    def circuit(self) -> FheCircuit:
+        """The example compiled."""
+        if self._circuit is None:
+            self._circuit = self.quantized().compile(self.options)
+        return self._circuit
+
+
+@contextlib.contextmanager
+def untouched(feeds: Mapping[str, np.ndarray], who: str, what: str = "input") -> Iterator[None]:
+    """Make sure that arrays are afterwards what they were before.
+
+    Raises
+    ------
+    ValueError
+        One has changed.
+    """
+    before = {name: array.copy() for name, array in feeds.items()}
+    yield
+    for name, array in before.items():
+        if not np.array_equal(feeds[name], array, equal_nan=array.dtype.kind in "fc"):
+            raise ValueError(f"{who} changed its {what} {name}")
