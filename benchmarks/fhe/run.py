@@ -1,13 +1,15 @@
 """cml beside Concrete-ML on the same networks: accuracy, lookups, complexity and time.
 
-    python benchmarks/fhe/run.py --concrete-ml PYTHON [--full] [--fresh] [--encrypt] [--models ...]
+    python benchmarks/fhe/run.py --concrete-ml PYTHON [--full] [--fresh | --resume] [--encrypt]
 
 PYTHON is an interpreter that has Concrete-ML; each system runs as a process of its own, one after
 the other. Every setting is compiled and its accuracy taken in the clear; those that could be on a
 system's front of accuracy against complexity are simulated on all test samples. With `--encrypt`
 up to four points of each front are encrypted. Rows go to `results/SYSTEM.json`; tables and
 picture go where `report.py` puts them. With `--full`, what that file holds of Concrete-ML by the
-same machine, versions and models is taken from it, unless `--fresh`.
+same versions and models is taken from it, unless `--fresh`; times only if they are of the same
+machine. With `--resume` so is what it holds of cml, which is for going on with a run that ended
+early.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ WORKERS = {"cml": HERE / "cml_worker.py", "concrete_ml": HERE / "concrete_ml_wor
 ENCRYPTED_SAMPLES, ENCRYPTED_POINTS = 3, 4
 # Seconds for a job; above this complexity, keys alone would take minutes and gigabytes.
 PATIENCE, PATIENCE_ENCRYPTED, MOST_COMPLEX = 300, 1200, 6e11
+# What another machine would have measured otherwise; nothing else depends on it.
+TIMES = ("compile_seconds", "keys_seconds", "predict_seconds", "encrypted_right")
 # Approximate rounding may do better in simulation than in the clear, but seldom by this much.
 DOUBT = 0.01
 
@@ -160,6 +164,7 @@ def main() -> None:
     parser.add_argument("--concrete-ml", metavar="PYTHON", help="interpreter with Concrete-ML")
     parser.add_argument("--full", action="store_true", help="all settings (hours)")
     parser.add_argument("--fresh", action="store_true", help="measure Concrete-ML anew")
+    parser.add_argument("--resume", action="store_true", help="keep what is measured of cml too")
     parser.add_argument("--encrypt", action="store_true", help="generate keys and predict")
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--systems", nargs="+", default=list(WORKERS), choices=list(WORKERS))
@@ -173,9 +178,12 @@ def main() -> None:
         worker = Worker(python, WORKERS[system])
         where = {"machine": machine(), "versions": worker.versions}
         old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
-        same = all(old.get(key) == value for key, value in where.items())
+        same = old.get("versions") == worker.versions
         stored = [row for row in old["rows"] if same and row["digest"] == digest(row["model"])]
-        if not (system == "concrete_ml" and chosen.full and not chosen.fresh):
+        if old.get("machine") != where["machine"]:
+            stored = [{k: v for k, v in row.items() if k not in TIMES} for row in stored]
+        kept = chosen.resume or (system == "concrete_ml" and chosen.full)
+        if chosen.fresh or not kept:
             stored = [row for row in stored if row["model"] not in chosen.models]
         for model in chosen.models:
             rows = [row for row in stored if row["model"] == model]
