@@ -34,7 +34,7 @@ test-fast: $(VENV)/.ready
 	$(RUN)/$(PYTEST) -m "not fhe and not package"
 
 test-concrete-numpy: $(VENV310)/.ready
-	$(VENV310)/bin/pytest -m fhe
+	$(VENV310)/bin/$(PYTEST) -m fhe
 
 lint: $(VENV)/.ready
 	$(RUN)/ruff format --check .

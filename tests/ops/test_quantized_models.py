@@ -1,7 +1,6 @@
 """Models that are quantized already: their integers are taken as they are."""
 
 import numpy as np
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
@@ -40,6 +39,7 @@ def run(*arguments, **options):
 
 def assert_as_onnxruntime(*arguments, **options):
     model, feeds = single(*arguments, **options)
+    onnxruntime = pytest.importorskip("onnxruntime")
     wanted = onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)
     got = cml.NumpyModule.from_onnx(model).run(feeds).values()
     for one, other in zip(got, wanted, strict=True):
