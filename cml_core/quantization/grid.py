@@ -162,7 +162,10 @@ def _exact_grid(tensor: EncryptedTensor, bits: int) -> Grid | None:
     if levels.size == 1:
         return Grid(1.0, levels[0], 1)
     step = np.diff(levels).min()
-    places = (levels - levels[0]) / step
+    with np.errstate(over="ignore"):
+        places = (levels - levels[0]) / step
+    if not places[-1] < 2**bits:
+        return None
     count = int(np.rint(places[-1])) + 1
     if count > 2**bits or np.abs(places - np.rint(places)).max() > 1e-6:
         return None

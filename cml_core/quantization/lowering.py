@@ -265,6 +265,7 @@ def _output(
         scale, offset = parameters
         code = OutputCode(name, tensor.dtype, tensor.channel, scale, offset)
     else:
+        interval = tensor.register.interval
         table = _table(tensor.decode, interval)
         code = OutputCode(name, tensor.dtype, tensor.channel, table=table, low=interval.low)
     return tensor.register, code

@@ -208,3 +208,12 @@ def test_a_dense_layer_is_the_integer_product_and_nothing_else():
     zero_point_terms = code.offset * (weight - integers * step).sum(axis=0)
     expected = real_input @ (integers * step) + zero_point_terms + bias
     np.testing.assert_allclose(quantized(data), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("preset", ["fast", "best"])
+def test_functions_that_are_all_but_flat_have_no_exact_grid(preset):
+    net = Net(["batch", 4])
+    module = cml.NumpyModule.from_onnx(net.model(net.add("Sigmoid", "x")))
+    data = np.float32([[-2000.0, -500.0, 900.0, 1500.0]])
+    quantized = cml.quantize(module, data, getattr(cml.QuantConfig, preset)(tail="server"))
+    np.testing.assert_allclose(quantized(data), module(data), atol=0.05)

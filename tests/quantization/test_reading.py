@@ -6,7 +6,7 @@ import pytest
 import cml_core as cml
 from cml_core.fhe.backend import FheOptions
 from cml_core.program.instructions import Opcode
-from tests.networks import mlp, samples
+from tests.networks import Net, mlp, samples
 
 
 def quantize(**options):
@@ -54,3 +54,13 @@ def test_decrypted_results_are_those_that_are_rounded_in_the_clear(rounding, key
     step = 2.0 ** output(quantized).lost_bits * quantized.client.outputs[0].scale.max()
     assert np.abs(got - wanted).max() <= (0 if rounding == "exact" else 3 * step)
     assert circuit.report.complexity > 0
+
+
+@pytest.mark.parametrize("tail", ["client", "server"])
+def test_results_that_are_decoded_by_a_table(tail):
+    net = Net(["batch", 1, 6])
+    model = net.model(net.add("MaxPool", "x", kernel_shape=[2]))
+    module = cml.NumpyModule.from_onnx(model)
+    data = samples([1, 6], 200)
+    quantized = cml.quantize(module, data, cml.QuantConfig.best(tail=tail))
+    assert np.abs(quantized(data) - module(data)).max() < 0.1 * np.ptp(data)
