@@ -43,6 +43,9 @@ a reduced list of settings on both, `make bench-fhe BENCH_FHE=--full` all of the
 - *compile* covers quantization and compilation. *predict* is the median of three samples:
   encryption, execution and decryption. Encryption is measured on up to four points of each front.
 
+Accuracy and complexity do not depend on the machine: what an earlier run measured of Concrete-ML
+with the same versions is kept, and its times only if they are of the machine named here.
+
 The last column of Concrete-ML's tables says how many times cheaper that setting of cml is which
 is the cheapest of those at least as accurate. A setting is listed if no other of its system is at
 least as accurate and cheaper. Fronts are taken on the test samples themselves, so both are
