@@ -21,6 +21,7 @@ from cml_core.program.cost import noise_after
 from cml_core.program.execute import apply_instruction
 from cml_core.program.instructions import Instruction, Interval, Opcode, Program
 from cml_core.program.ranges import Bounds, propagate
+from cml_core.program.rules import MOVES
 
 __all__ = ["ProgramBuilder", "Register", "pooled", "smallest_dtype"]
 
@@ -64,20 +65,6 @@ class Register:
     def size(self) -> int:
         """Number of elements of one sample."""
         return math.prod(self.shape)
-
-
-#: Instructions whose result takes integers that its inputs took, besides zero.
-_MOVES = frozenset(
-    {
-        Opcode.RESHAPE,
-        Opcode.TRANSPOSE,
-        Opcode.SLICE,
-        Opcode.GATHER,
-        Opcode.CONCAT,
-        Opcode.BROADCAST,
-        Opcode.PAD,
-    }
-)
 
 
 @attrs.define(eq=False)
@@ -171,7 +158,7 @@ class ProgramBuilder:
             interval = self._interval(draft, inputs, samples, proven)
         instruction = attrs.evolve(draft, interval=interval, proven=proven)
         register = self._append(instruction, inputs, bounds, samples)
-        kept = opcode in _MOVES or (opcode is Opcode.ADD and len(inputs) == 1)
+        kept = opcode in MOVES or (opcode is Opcode.ADD and len(inputs) == 1)
         if packed or (kept and any(r.packed for r in inputs)):
             register = attrs.evolve(register, packed=True)
         self._known[key] = register
@@ -257,7 +244,7 @@ class ProgramBuilder:
         samples: np.ndarray,
         proven: Interval,
     ) -> Interval:
-        if instruction.opcode in _MOVES:
+        if instruction.opcode in MOVES:
             merged = inputs[0].interval
             for register in inputs[1:]:
                 merged = merged.hull(register.interval)

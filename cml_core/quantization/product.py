@@ -20,7 +20,7 @@ from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.folding import Product
 from cml_core.quantization.lookup import rounded_top
-from cml_core.quantization.weights import adapt_weights, quantize_weights, symmetric_top
+from cml_core.quantization.weights import EXACT, adapt_weights, quantize_weights, symmetric_top
 
 __all__ = ["LinearMap", "input_matrix", "product"]
 
@@ -140,7 +140,7 @@ def _adapted(
     wanted = linear.weight / step
     if ctx.config.weight_rounding != "adaptive" or linear.rows is None:
         return integers
-    if view.register.samples.size == 0 or np.abs(wanted - integers).max(initial=0.0) < 1e-6:
+    if view.register.samples.size == 0 or np.abs(wanted - integers).max(initial=0.0) <= EXACT:
         return integers
     inputs = input_matrix(view.register.samples, linear.rows)
     columns = linear.as_columns(wanted)

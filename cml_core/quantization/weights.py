@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["adapt_weights", "quantize_weights", "symmetric_top"]
+__all__ = ["EXACT", "adapt_weights", "quantize_weights", "symmetric_top"]
 
 #: Scales tried for each channel, as shares of the one that its largest weight asks for.
 _SHARES = np.linspace(1.0, 0.5, 21)
 #: Largest integer of weights that count as exact, and how exact, relative to the largest one.
 _EXACT_TOP = 255
 _SAME = 5e-7
+#: How far, in steps, such weights may be from whole numbers: what float32 makes of products.
+EXACT = _SAME * _EXACT_TOP
 #: Weights below this count as zero.
 _TINY = 1e-300
 #: Share of the mean input power that is added to every input's own, so that a solution exists.
@@ -92,10 +94,13 @@ def exact_weights(
     step = np.zeros(gap.shape)
     for part in (3, 2, 1):
         with np.errstate(all="ignore"):
-            places = rows * (part / gap)
+            # A gap is a small difference of large numbers; the largest weight says it better.
+            count = np.rint(largest * (part / gap))
+            finer = np.where(count > 0, largest / count, gap / part)
+            places = rows / finer
             off = np.abs(places - np.rint(places)).max(axis=-1, keepdims=True)
-        fits = (off <= _SAME * _EXACT_TOP) & (places[..., -1:] <= _EXACT_TOP)
-        step = np.where(fits, gap / part, step)
+        fits = (off <= EXACT) & (places[..., -1:] <= _EXACT_TOP + 0.5)
+        step = np.where(fits, finer, step)
     if (step == 0).any():
         return None
     pooled = {axis % weight.ndim for axis in axes}

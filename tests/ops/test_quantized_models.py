@@ -222,19 +222,7 @@ def test_a_quantized_network_is_exact_on_encrypted_integers():
     np.testing.assert_array_equal(circuit.predict(unseen[:1]), module(unseen[:1]))
 
 
-@pytest.mark.parametrize(
-    "scale",
-    [
-        2.0**-6,
-        pytest.param(
-            0.0123,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="weights that a float32 scale has rounded are not recognized as integers",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("scale", [2.0**-6, 0.0123])
 def test_weights_of_eight_bits_keep_them(scale):
     net, y = qdq_network(size=40, hidden=8, top=127, scale=scale)
     module = cml.NumpyModule.from_onnx(net.model(y))
