@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ import onnx
 
 from cml_core.feeds import as_feeds, bind_arguments, unpack
 from cml_core.graph.bind import BoundGraph, bind, run_numpy_op
+from cml_core.graph.expand import expand
 from cml_core.graph.load import load_graph
 from cml_core.graph.model import TensorSpec
 from cml_core.interpreter import interpret, last_uses
@@ -34,8 +36,9 @@ class NumpyModule:
     >>> y = module(x)  # doctest: +SKIP
     """
 
-    def __init__(self, graph: BoundGraph) -> None:
+    def __init__(self, graph: BoundGraph, registry: OpRegistry | None = None) -> None:
         self.graph = graph
+        self._registry = registry
         self._outputs = tuple(spec.name for spec in graph.outputs)
         self._dead = last_uses(graph.nodes, self._outputs)
 
@@ -62,7 +65,8 @@ class NumpyModule:
         UnsupportedNodesError
             Some nodes have no plugin; all of them are listed.
         """
-        return cls(bind(load_graph(model), default_registry() if registry is None else registry))
+        registry = default_registry() if registry is None else registry
+        return cls(bind(load_graph(model), registry), registry)
 
     @classmethod
     def from_model(
@@ -85,6 +89,14 @@ class NumpyModule:
             No installed front end accepts the object.
         """
         return cls.from_onnx(import_model(model, sample_inputs), registry=registry)
+
+    @functools.cached_property
+    def expanded(self) -> NumpyModule:
+        """The same model with operators that have a body written out; what is quantized."""
+        model = expand(self.graph)
+        if model is None:
+            return self
+        return NumpyModule.from_onnx(model, registry=self._registry).expanded
 
     @property
     def onnx_model(self) -> onnx.ModelProto:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from cml_core.calibration.stats import CalibrationRecorder
 from cml_core.errors import AttributeValueError
+from cml_core.graph.writer import GraphWriter
+from cml_core.ops.body import Body
 from cml_core.ops.elementwise import ElementwiseQuantizedOp
 from cml_core.ops.example import OpExample
 from cml_core.ops.movement import MovementQuantizedOp
@@ -41,11 +43,13 @@ from cml_core.quantization.products import matmul_encrypted
 
 __all__ = [
     "AttributeValueError",
+    "Body",
     "CalibrationHook",
     "CalibrationRecorder",
     "Decode",
     "ElementwiseQuantizedOp",
     "EncryptedTensor",
+    "GraphWriter",
     "Grid",
     "LoweringContext",
     "MovementQuantizedOp",

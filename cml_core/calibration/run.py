@@ -48,6 +48,7 @@ def calibrate(
     NodeError
         An operator or its calibration hook failed.
     """
+    module = module.expanded
     layout = SampleLayout(module.inputs, module.outputs)
     samples = layout.split(_by_name(module, data))
     _check(samples)

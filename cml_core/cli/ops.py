@@ -91,7 +91,7 @@ def operators(registry: OpRegistry) -> list[dict[str, Any]]:
             "plugin": entry.name,
             "package": _package(entry),
             "float": True,
-            "quantized": entry.plugin.quantized_op is not None,
+            "quantized": entry.plugin.quantized,
             "kind": entry.plugin.schema.kind.value,
             "restrictions": entry.plugin.restrictions,
         }
@@ -233,7 +233,7 @@ def _details(entry: RegisteredOp, keys: list[OpKey]) -> dict[str, Any]:
         "version": entry.source.version,
         "since_versions": [key.since_version for key in keys],
         "float": True,
-        "quantized": plugin.quantized_op is not None,
+        "quantized": plugin.quantized,
         "kind": plugin.schema.kind.value,
         "restrictions": plugin.restrictions,
         "overrides": plugin.overrides,

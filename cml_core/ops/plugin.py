@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 from attrs import validators
 
+from cml_core.ops.body import Body
 from cml_core.ops.example import OpExample
 from cml_core.ops.schema import OpSchema
 
@@ -73,6 +74,8 @@ class OpPlugin:
         The operator on encrypted integers; `None` means float only.
     calibration_hook : CalibrationHook or None
         Called during calibration. The range of every tensor is recorded without it.
+    body : Body or None
+        The operator written with others: how it is quantized, in place of `quantized_op`.
     examples : tuple of OpExample
         Uses of the operator, read by tests, documentation and the conformance kit.
     restrictions : str
@@ -92,6 +95,9 @@ class OpPlugin:
     calibration_hook: CalibrationHook | None = attrs.field(
         default=None, validator=validators.optional(validators.is_callable()), kw_only=True
     )
+    body: Body | None = attrs.field(
+        default=None, validator=validators.optional(validators.is_callable()), kw_only=True
+    )
     examples: tuple[OpExample, ...] = attrs.field(
         default=(),
         converter=tuple,
@@ -101,3 +107,12 @@ class OpPlugin:
     restrictions: str = attrs.field(default="", kw_only=True)
     tail: bool = attrs.field(default=False, kw_only=True)
     overrides: str | None = attrs.field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.body is not None and self.quantized_op is not None:
+            raise ValueError("an operator has either a body or a quantized_op, not both")
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the operator can be computed on encrypted integers."""
+        return self.quantized_op is not None or self.body is not None

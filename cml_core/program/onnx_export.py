@@ -15,9 +15,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from cml_core.graph.writer import GraphWriter, free_prefix
 from cml_core.program.instructions import Instruction, Opcode, Program
 from cml_core.program.kernels import window_view
-from cml_core.program.onnx_writer import GraphWriter, free_prefix
 from cml_core.program.rules import program_reach, slices
 
 __all__ = ["program_to_onnx", "write_program"]

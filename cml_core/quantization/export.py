@@ -18,11 +18,11 @@ from onnx import compose, helper, version_converter
 from cml_core.errors import ExportError
 from cml_core.graph.bind import run_numpy_op
 from cml_core.graph.model import TensorSpec
+from cml_core.graph.writer import OPSET, GraphWriter, free_prefix
 from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
 from cml_core.program.instructions import Program
 from cml_core.program.onnx_export import program_to_onnx, write_program
-from cml_core.program.onnx_writer import OPSET, GraphWriter, free_prefix
 from cml_core.quantization.client import ClientSide, InputCode, OutputCode
 
 __all__ = ["integers_to_onnx", "module_to_onnx"]

@@ -65,7 +65,7 @@ def find_unquantized(graph: BoundGraph, split: Split) -> tuple[UnsupportedNode, 
             else "Replace it in the model, or install a plugin with a quantized form.",
         )
         for bound in split.server
-        if bound.plugin.quantized_op is None and split.encrypted.intersection(bound.node.outputs)
+        if not bound.plugin.quantized and split.encrypted.intersection(bound.node.outputs)
     )
 
 

@@ -251,6 +251,7 @@ def quantize(
         config = QuantConfig() if n_bits is None else QuantConfig.with_bits(n_bits)
     elif not isinstance(config, QuantConfig):
         raise ConfigError("config", config, "a QuantConfig; for a bit width write n_bits=…")
+    module = module.expanded
     stats = (
         calibration_data
         if isinstance(calibration_data, CalibrationStats)

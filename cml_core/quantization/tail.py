@@ -50,7 +50,7 @@ def split_tail(graph: BoundGraph, *, client_tail: bool) -> Split:
     encrypted = _encrypted_names(graph)
     ours = [n for n in graph.nodes if any(name in encrypted for name in n.node.outputs)]
     tail = _tail(ours, encrypted) if client_tail else set()
-    if len(tail) == len(ours) and any(n.plugin.quantized_op is not None for n in ours):
+    if len(tail) == len(ours) and any(n.plugin.quantized for n in ours):
         tail = set()
     in_tail = [bound for bound in graph.nodes if bound.name in tail]
     server = [bound for bound in graph.nodes if bound.name not in tail]
@@ -90,7 +90,7 @@ def _tail(nodes: list[BoundNode], encrypted: set[str]) -> set[str]:
         begins = len(operands) == 1 and (
             bound.plugin.schema.kind is OpKind.ELEMENTWISE
             or bound.plugin.tail
-            or bound.plugin.quantized_op is None
+            or not bound.plugin.quantized
         )
         if begins or operands & made_by_tail:
             tail.add(bound.name)

@@ -45,7 +45,7 @@ def why_not(trial: Trial, leg: str) -> str:
     example = trial.example
     if trial.failed:
         return f"{trial.failed} failed"
-    if leg not in _FLOAT and trial.plugin.quantized_op is None:
+    if leg not in _FLOAT and not trial.plugin.quantized:
         return "the plugin is float only"
     if leg != "float" and not example.encrypted:
         return "the example encrypts nothing"

@@ -14,7 +14,7 @@ from cml_core.numpy_module import NumpyModule
 from cml_core.ops.example import OpExample
 from cml_core.ops.plugin import OpPlugin
 from cml_core.plugins.discovery import LoadedPlugin
-from cml_core.plugins.registry import OpRegistry
+from cml_core.plugins.registry import OpRegistry, default_registry
 from cml_core.quantization.config import QuantConfig
 from cml_core.quantization.module import QuantizedModule, quantize
 from cml_core.testing.models import example_model, input_name
@@ -33,7 +33,7 @@ class Trial:
     example : OpExample
         One of its examples.
     registry : OpRegistry
-        By default one that holds this plugin alone.
+        By default one that holds this plugin, alone unless it is written with others.
     options : FheOptions
         For the circuit.
     """
@@ -50,8 +50,15 @@ class Trial:
     @registry.default
     def _alone(self) -> OpRegistry:
         alone = attrs.evolve(self.plugin, overrides=None)
-        name = f"{self.plugin.schema.op_type} under test"
-        return OpRegistry.from_plugins([LoadedPlugin(name, provides=alone)])
+        plugins = [LoadedPlugin(f"{self.plugin.schema.op_type} under test", provides=alone)]
+        if self.plugin.body is not None:
+            mine = set(self.plugin.schema.keys)
+            plugins += [
+                other
+                for other in default_registry().plugins
+                if other.status == "loaded" and not mine.intersection(other.provides.schema.keys)
+            ]
+        return OpRegistry.from_plugins(plugins)
 
     @property
     def label(self) -> str:

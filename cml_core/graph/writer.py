@@ -19,33 +19,54 @@ _IR_VERSION = 8
 
 @attrs.define(eq=False)
 class GraphWriter:
-    """Collects the nodes and constants of an ONNX graph, under names that begin with a prefix."""
+    """Collects the nodes and constants of an ONNX graph, under names that begin with a prefix.
+
+    Parameters
+    ----------
+    prefix : str
+        What the names begin with.
+    opset : int
+        Version of ai.onnx that the nodes are written in.
+    """
 
     prefix: str
+    opset: int = OPSET
     nodes: list[onnx.NodeProto] = attrs.field(factory=list, init=False)
     constants: list[onnx.TensorProto] = attrs.field(factory=list, init=False)
     _known: dict[tuple[Any, ...], str] = attrs.field(factory=dict, init=False)
 
     def add(
-        self, op_type: str, *inputs: str, of: str = "", name: str = "", **attributes: Any
+        self,
+        op_type: str,
+        *inputs: str,
+        of: str = "",
+        name: str = "",
+        domain: str = "",
+        **attributes: Any,
     ) -> str:
         """Add a node with one result, and return the result's name.
 
         Parameters
         ----------
         op_type : str
-            A standard operator.
+            An operator, of ai.onnx unless a domain is given.
         inputs : str
             Tensors.
         of : str
             The node of the original graph that it is for.
         name : str
             What to call the result, if that matters.
+        domain : str
+            The operator's domain.
         """
         place = f"{self.prefix}{len(self.nodes)}"
         result = name or place
         label = f"{of or op_type}/{place}"
-        self.nodes.append(helper.make_node(op_type, inputs, [result], name=label, **attributes))
+        self.nodes.append(
+            helper.make_node(
+                op_type, inputs, [result], name=label, domain=domain or None, **attributes
+            )
+        )
         return result
 
     def constant(self, value: Any, dtype: Any = np.int64) -> str:
@@ -83,7 +104,7 @@ class GraphWriter:
         graph = helper.make_graph(self.nodes, "cml", inputs, outputs, self.constants)
         opsets = [] if base is None else list(base.opset_import)
         if not any(opset.domain in ("", "ai.onnx") for opset in opsets):
-            opsets.append(helper.make_opsetid("", OPSET))
+            opsets.append(helper.make_opsetid("", self.opset))
         return helper.make_model(
             graph,
             opset_imports=opsets,

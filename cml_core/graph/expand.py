@@ -1,0 +1,85 @@
+"""Expansion: nodes whose plugins have a body are replaced by it before a model is quantized."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import onnx
+from onnx import helper
+
+from cml_core.errors import NodeError
+from cml_core.graph.bind import BoundGraph, BoundNode
+from cml_core.graph.writer import GraphWriter
+
+__all__ = ["expand"]
+
+#: The opset of ai.onnx that bodies are written in where the model imports none.
+_OPSET = 18
+
+
+def expand(graph: BoundGraph) -> onnx.ModelProto | None:
+    """Return the model with all bodies written out once; None if no node has one.
+
+    Raises
+    ------
+    NodeError
+        A body cannot be written.
+    """
+    bodies = {bound.node.outputs: bound for bound in graph.nodes if bound.plugin.body is not None}
+    if not bodies:
+        return None
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.graph.onnx_model)
+    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    opset = max(versions, default=_OPSET)
+    if not versions:
+        model.opset_import.append(helper.make_opsetid("", opset))
+    protos = list(model.graph.node)
+    taken = {name for proto in protos for name in (*proto.input, *proto.output)}
+    taken |= {value.name for value in (*model.graph.input, *model.graph.output)}
+    del model.graph.node[:]
+    domains = {opset.domain for opset in model.opset_import}
+    for proto in protos:
+        bound = bodies.get(tuple(proto.output))
+        if bound is None:
+            model.graph.node.append(proto)
+            continue
+        writer = _written(bound, opset, taken)
+        model.graph.node.extend(writer.nodes)
+        model.graph.initializer.extend(writer.constants)
+        for domain in sorted({node.domain for node in writer.nodes} - domains):
+            model.opset_import.append(helper.make_opsetid(domain, bound.node.opset))
+            domains.add(domain)
+    return model
+
+
+def _written(bound: BoundNode, opset: int, taken: Iterable[str]) -> GraphWriter:
+    """The nodes of a body; they give the node's outputs under their own names."""
+    prefix = f"{bound.name}/"
+    while any(name.startswith(prefix) for name in taken):
+        prefix = f"_{prefix}"
+    writer = GraphWriter(prefix, opset)
+    inputs = [name or None for name in bound.node.inputs]
+    try:
+        results = bound.plugin.body(writer, *inputs, **bound.attributes)
+    except Exception as error:
+        reason = f"its body cannot be written: {error}".rstrip(".")
+        raise NodeError(bound.name, bound.key.op_type, reason) from error
+    for result, name in zip(results, bound.node.outputs, strict=False):
+        if name:
+            writer.add("Identity", result, name=name)
+    writer.nodes[:] = _needed(writer.nodes, bound.node.outputs)
+    for index, node in enumerate(writer.nodes):
+        node.name = f"{prefix}{node.op_type}_{index}"
+    return writer
+
+
+def _needed(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
+    """The nodes that some outputs depend on."""
+    wanted = set(filter(None, outputs))
+    kept = []
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    return kept[::-1]
