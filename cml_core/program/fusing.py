@@ -65,7 +65,8 @@ class FusedLookup:
     def __call__(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Results for x, and which elements left the interval, or None if none did."""
         entry = flattened(x) + self.base
-        values = self.table.take(entry.astype(np.intp))
+        # All entries are in the table; "wrap" is the mode that checks least.
+        values = self.table.take(entry.astype(np.intp), mode="wrap")
         left = None
         if self.mark and values.max(initial=self.top) > self.top:
             left = values > self.top

@@ -18,7 +18,7 @@ __all__ = ["ClientSide", "InputCode", "OutputCode", "SaturationWarning"]
 
 
 #: Rounding error of the division by the scale, in steps.
-_SLACK = 1e-4
+_SLACK = 1e-3
 
 
 class SaturationWarning(UserWarning):
@@ -47,21 +47,23 @@ class InputCode:
     offset: float
     levels: int
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The smallest dtype that holds the integers."""
-        return np.min_scalar_type(self.levels - 1)
+    def precision(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """In which floats inputs of a dtype are quantized: float32 where it is exact enough."""
+        farthest = max(abs(self.offset), abs(self.offset + self.scale * self.levels))
+        error = (farthest / self.scale + self.levels) * np.finfo(np.float32).eps
+        narrow = dtype == np.float32 and error < _SLACK / 4
+        return np.dtype(np.float32 if narrow else np.float64)
 
-    def encode(self, samples: np.ndarray, dtype: Any = np.int64) -> tuple[np.ndarray, int]:
-        """Integers for samples `(N, *S)`, and how many samples had values out of range."""
+    def encode(self, samples: np.ndarray) -> tuple[np.ndarray, int]:
+        """Integers for samples `(N, *S)`, held as floats; and how many had values out of range."""
         # One pass after another over the same memory.
-        place = samples.astype(np.float64)
-        place -= self.offset
-        place /= self.scale
+        dtype = self.precision(samples.dtype)
+        place = np.subtract(samples, dtype.type(self.offset), dtype=dtype)
+        place /= dtype.type(self.scale)
         if place.size == 0:
-            return place.astype(dtype), 0
+            return place, 0
         outside = self._saturate(place)
-        return np.rint(place, out=place).astype(dtype), outside
+        return np.rint(place, out=place), outside
 
     def _saturate(self, place: np.ndarray) -> int:
         """Move places to the nearest end; how many samples had some well outside, or NaN."""
@@ -149,17 +151,16 @@ class ClientSide:
     tail: NumpyModule | None = None
     clear: Mapping[str, np.ndarray] = attrs.field(factory=dict)
 
-    def encode(self, inputs: Mapping[str, Any], *, small: bool = False) -> list[np.ndarray]:
+    def encode(self, inputs: Mapping[str, Any]) -> list[np.ndarray]:
         """Check and quantize arrays for the model; samples `(N, *S)` for each input.
 
-        They are int64, or of the smallest dtype that holds them. Values outside the calibrated
-        range saturate, with a warning; they never wrap.
+        The integers are held as floats. Values outside the calibrated range saturate, with a
+        warning; they never wrap.
         """
         samples = self.layout.split(inputs)
         codes = []
         for code in self.inputs:
-            dtype = code.dtype if small else np.int64
-            integers, outside = code.encode(samples[code.name], dtype)
+            integers, outside = code.encode(samples[code.name])
             if outside:
                 warnings.warn(
                     f"{outside} of {len(integers)} samples have values of input {code.name!r} "

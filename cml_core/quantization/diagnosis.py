@@ -128,7 +128,7 @@ def count_overflows(
         mean = real.mean(axis=0)
         turned = np.cos(angle)[each] * (real[first] - mean)
         turned += np.sin(angle)[each] * (real[second] - mean)
-        inputs.append(code.encode(mean + stretch[each] * turned)[0])
+        inputs.append(code.encode(mean + stretch[each] * turned)[0].astype(np.int64))
     for start in range(0, _DRAWN, _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         overflows: list[Overflow] = []

@@ -1,6 +1,6 @@
 """A quantized model as one ONNX model: floats to integers, the program, integers to floats.
 
-What the client computes is written with the operators and in the precision that it uses, float64,
+What the client computes is written with the operators and in the precision that it uses,
 so that its integers are the same; the model's tail is taken over as it is.
 """
 
@@ -132,11 +132,13 @@ class _Exporter:
     def encode(self, spec: TensorSpec, code: InputCode) -> str:
         """Integers for the program, as `InputCode.encode` finds them."""
         writer = self.writer
+        given = spec.dtype or np.dtype(np.float32)
+        dtype = code.precision(given)
 
         def real(value: float) -> str:
-            return writer.constant(value, np.float64)
+            return writer.constant(value, dtype)
 
-        x = writer.cast(spec.name, np.float64, of=spec.name)
+        x = spec.name if dtype == given else writer.cast(spec.name, dtype, of=spec.name)
         x = writer.add("Sub", x, real(code.offset), of=spec.name)
         x = writer.add("Div", x, real(code.scale), of=spec.name)
         if spec.dtype is None or spec.dtype.kind not in "iub":

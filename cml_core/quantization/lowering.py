@@ -234,7 +234,7 @@ def _input(
         if low <= 0.0 <= high:
             low = -scale * round(-low / scale)
         code = InputCode(spec.name, samples.shape[1:], scale, low, top + 1)
-    integers, _ = code.encode(samples)
+    integers = code.encode(samples)[0].astype(np.int64)
     builder.node = spec.name
     register = builder.input(spec.name, integers, Interval(0, code.levels - 1))
     tensor = EncryptedTensor.on_grid(register, code.scale, code.offset, dtype)

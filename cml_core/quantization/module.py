@@ -70,18 +70,14 @@ class QuantizedModule:
         InputError
             An input is missing, unknown, or of the wrong shape or dtype.
         """
-        return self.dequantize_outputs(*self._run(*self._codes(inputs)))
+        return self.dequantize_outputs(*self._run(*self.client.encode(inputs)))
 
     def quantize_inputs(self, inputs: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
         """Integers for the program, int64 samples of shape `(N, *S)` for each input.
 
         Values outside the calibrated range saturate, with a `SaturationWarning`.
         """
-        return tuple(self.client.encode(inputs))
-
-    def _codes(self, inputs: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
-        """As `quantize_inputs`, in the smallest dtype that holds them."""
-        return tuple(self.client.encode(inputs, small=True))
+        return tuple(array.astype(np.int64) for array in self.client.encode(inputs))
 
     def _forward(self, *integers: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the integer program on samples `(N, *S)`; warn where a range is left."""
