@@ -38,10 +38,8 @@ def cml_op():
         examples=(
             OpExample((x,), name="one operand"),
             OpExample((x, y, z), name="clear operands"),
-            OpExample(
-                (x, y), encrypted=(0, 1), n_bits=5, lookups=3, max_bits=6, name="both encrypted"
-            ),
-            OpExample((x, z, y), encrypted=(0, 2), n_bits=5, name="two encrypted and one clear"),
+            OpExample((x, y), encrypted=(0, 1), lookups=3, max_bits=6, name="both encrypted"),
+            OpExample((x, z, y), encrypted=(0, 2), name="two encrypted and one clear"),
             OpExample((x, y, 2 * y), encrypted=(0, 1, 2), name="all encrypted"),
         ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import numpy as np
 
 from cml_core.program.cost import lookup_complexity
@@ -102,6 +103,8 @@ def _pick(
     ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor, part: Callable[[Any], Any]
 ) -> EncryptedTensor:
     """`b + part(a - b)`, where part gives the difference or zero; exact on the common scale."""
+    # A difference needs a bit more than its operands to be as fine as they are.
+    ctx = attrs.evolve(ctx, finer=ctx.finer + 1)
     both = common_scale(ctx, a, b)
     chosen = elementwise(ctx, part, _difference(ctx, both, a.dtype))
     reach = _hull(chosen, both.scale)

@@ -46,6 +46,8 @@ class LoweringContext:
         What the float model computes on the calibration samples.
     readers : mapping of str to int
         How many nodes of the server's part take a tensor of the graph.
+    finer : int
+        By how many bits more than the user chose accumulators are rounded to.
     """
 
     builder: ProgramBuilder
@@ -56,11 +58,15 @@ class LoweringContext:
     lookup_bits: NodeConfig | None = None
     reference: FloatReference | None = None
     readers: Mapping[str, int] = MappingProxyType({})
+    finer: int = 0
 
     @property
     def bits(self) -> NodeConfig:
         """Bit widths in force at this node."""
-        return self.config.of_node(self.bound.name)
+        bits = self.config.of_node(self.bound.name)
+        if self.finer and bits.rounding_bits is not None:
+            bits = attrs.evolve(bits, rounding_bits=bits.rounding_bits + self.finer)
+        return bits
 
     @property
     def rounds_to(self) -> tuple[int, bool] | None:
