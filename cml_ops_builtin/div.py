@@ -52,6 +52,12 @@ def cml_op():
             OpExample(
                 (integers, divisors), encrypted=(0, 1), tolerance=0.0, name="encrypted integers"
             ),
+            OpExample(
+                (np.array([[7, -5]], dtype=np.int32), np.array([[2, 1]], dtype=np.int32)),
+                encrypted=(0, 1),
+                tolerance=0.0,
+                name="two encrypted integers",
+            ),
         ),
         restrictions="of two encrypted operands, wide ones are narrowed to the activation width",
     )
