@@ -24,12 +24,14 @@ __all__ = [
     "DamagedFileError",
     "DuplicateOperatorError",
     "ExportError",
+    "ExporterError",
     "InputDtypeError",
     "InputError",
     "InputNameError",
     "InputShapeError",
     "InvalidModelError",
     "KeysMissingError",
+    "MissingLibraryError",
     "ModelFileError",
     "NewerFileError",
     "NodeError",
@@ -155,6 +157,20 @@ class AttributeValueError(CmlError):
         return f"{self.name} is {self.value!r}, expected {self.expected}"
 
 
+@attrs.define(eq=False, slots=False)
+class ExporterError(CmlError):
+    """Another library's model cannot be turned into an ONNX model; every attempt is quoted."""
+
+    source: str
+    failures: tuple[tuple[str, str], ...]
+    hint: str = ""
+
+    def message(self) -> str:
+        tried = _bullets([f"{exporter}: {reason}" for exporter, reason in self.failures])
+        text = f"{self.source} cannot be exported to ONNX.{tried}"
+        return f"{text}\n{self.hint}" if self.hint else text
+
+
 # --- plugins -----------------------------------------------------------------------------------
 
 
@@ -168,6 +184,17 @@ class PluginError(CmlError):
 
     def message(self) -> str:
         return _sentence(f"plugin {self.plugin!r} failed: {self.reason}.", self.hint)
+
+
+@attrs.define(eq=False, slots=False)
+class MissingLibraryError(CmlError):
+    """A front end needs a library that is not installed."""
+
+    library: str
+    extra: str
+
+    def message(self) -> str:
+        return f"{self.library} is not installed. Install it with: pip install 'cml[{self.extra}]'."
 
 
 @attrs.define(eq=False, slots=False)

@@ -98,6 +98,34 @@ class NumpyModule:
             return self
         return NumpyModule.from_onnx(model, registry=self._registry).expanded
 
+    @classmethod
+    def from_torch(
+        cls, module: Any, sample_inputs: Any, *, registry: OpRegistry | None = None
+    ) -> NumpyModule:
+        """Export a PyTorch module to ONNX and load it.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            A network; it is not changed.
+        sample_inputs : array, tensor, tuple of these, or mapping
+            One or more samples for each input of the network, positionally or by name.
+        registry : OpRegistry, optional
+            Operators to use, by default all that are installed.
+
+        Raises
+        ------
+        ModelFileError
+            The object is not a PyTorch module.
+        ExporterError
+            PyTorch cannot run the module on these samples, or not export it.
+        MissingLibraryError
+            PyTorch is not installed.
+        """
+        return cls.from_onnx(
+            import_model(module, sample_inputs, importer="torch"), registry=registry
+        )
+
     @property
     def onnx_model(self) -> onnx.ModelProto:
         """The ONNX model that this module interprets."""

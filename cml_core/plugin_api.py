@@ -22,8 +22,9 @@ from cml_core.ops.movement import MovementQuantizedOp
 from cml_core.ops.plugin import CalibrationHook, NumpyOp, OpPlugin, QuantizedOp
 from cml_core.ops.schema import OpKey, OpKind, OpSchema
 from cml_core.plugins.hookspecs import hookimpl
-from cml_core.program.instructions import Opcode
+from cml_core.program.instructions import Interval, Opcode
 from cml_core.program.kernels import conv_nd, window_view
+from cml_core.program.ranges import Bounds
 from cml_core.quantization.arithmetic import (
     add,
     maximum,
@@ -44,6 +45,7 @@ from cml_core.quantization.products import matmul_encrypted
 __all__ = [
     "AttributeValueError",
     "Body",
+    "Bounds",
     "CalibrationHook",
     "CalibrationRecorder",
     "Decode",
@@ -51,6 +53,7 @@ __all__ = [
     "EncryptedTensor",
     "GraphWriter",
     "Grid",
+    "Interval",
     "LoweringContext",
     "MovementQuantizedOp",
     "NumpyOp",

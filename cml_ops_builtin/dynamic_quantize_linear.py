@@ -18,7 +18,7 @@ from cml_core.plugin_api import (
     elementwise,
     hookimpl,
 )
-from cml_ops_builtin._shared.quantized_tensors import result_on_integers, round_to
+from cml_ops_builtin._shared.quantized_tensors import kept_integers, round_to
 
 _TOP = 255
 
@@ -46,7 +46,8 @@ class QuantizedDynamicQuantizeLinear:
             # In float32, so that what is a tie there is one here as well.
             return round_to(values.astype(np.float32) / scale, zero_point, np.dtype(np.uint8))
 
-        return result_on_integers(ctx, elementwise(ctx, function, x)), scale, zero_point
+        y = kept_integers(elementwise(ctx, function, x), np.dtype(np.uint8))
+        return y, scale, zero_point
 
 
 def learn_range(recorder, inputs, outputs, attributes):

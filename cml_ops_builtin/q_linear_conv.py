@@ -21,9 +21,9 @@ from cml_core.plugin_api import (
 from cml_ops_builtin._shared.integer_products import conv_integers, shifted
 from cml_ops_builtin._shared.quantized_tensors import (
     clear_parameters,
+    kept_integers,
     propose_integers,
     requantized,
-    result_on_integers,
     spread,
 )
 
@@ -86,7 +86,7 @@ class QuantizedQLinearConv:
             return requantized(values + bias, scale.astype(np.float32), zero, y_zero_point.dtype)
 
         y = elementwise(ctx, function, product, scales, biases, zeros)
-        return (result_on_integers(ctx, y),)
+        return (kept_integers(y, y_zero_point.dtype),)
 
 
 def propose_grid(recorder, inputs, outputs, attributes):

@@ -29,9 +29,9 @@ from cml_ops_builtin._shared.integer_products import (
 from cml_ops_builtin._shared.quantized_tensors import (
     clear_parameters,
     integer_range,
+    kept_integers,
     propose_integers,
     requantized,
-    result_on_integers,
 )
 
 
@@ -93,7 +93,7 @@ class QuantizedQLinearMatMul:
             return requantized(values, scale.astype(np.float32), zero, dtype)
 
         y = elementwise(ctx, function, product, _scale(a, a_scale, b, b_scale, y_scale))
-        return (result_on_integers(ctx, y),)
+        return (kept_integers(y, y_zero_point.dtype),)
 
 
 def propose_grid(recorder, inputs, outputs, attributes):

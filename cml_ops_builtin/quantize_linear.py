@@ -26,7 +26,7 @@ from cml_ops_builtin._shared.quantized_tensors import (
     clear_parameters,
     grid_of,
     integer_range,
-    result_on_integers,
+    kept_integers,
     round_to,
     seen_integers,
     spread,
@@ -114,7 +114,7 @@ class QuantizedQuantizeLinear:
             return round_to(value, zeros, dtype, saturate=saturate)
 
         y = elementwise(ctx, function, x, scale, zero)
-        return (result_on_integers(ctx, y) if integer_range(dtype) else y,)
+        return (kept_integers(y, dtype),)
 
 
 def propose_grid(recorder, inputs, outputs, attributes):
@@ -129,7 +129,8 @@ def propose_grid(recorder, inputs, outputs, attributes):
     zero = int(to_integers(rest[0]).reshape(())) if rest and rest[0] is not None else 0
     first, levels = grid_of(*seen_integers(recorder, "y", y), limits)
     step = float(scale.reshape(()))
-    recorder.propose_grid(0, step, step * (first - zero), levels)
+    clips = first == limits[0], first + levels - 1 == limits[1]
+    recorder.propose_grid(0, step, step * (first - zero), levels, clips=clips)
 
 
 @hookimpl

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from cml_core.calibration.stats import CalibrationRecorder, CalibrationStats, ProposedGrid
+from cml_core.calibration.agreement import agreed_grids
+from cml_core.calibration.pullback import input_cuts
+from cml_core.calibration.stats import CalibrationRecorder, CalibrationStats
 from cml_core.errors import CalibrationError, NodeError
 from cml_core.feeds import bind_arguments
-from cml_core.graph.bind import BoundGraph, BoundNode, run_numpy_op
+from cml_core.graph.bind import BoundNode, run_numpy_op
 from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
-from cml_core.ops.schema import OpKind
 from cml_core.samples import SampleLayout
 
 __all__ = ["calibrate"]
@@ -74,35 +75,8 @@ def calibrate(
         for name, value in feeds.items():
             recorder.observe(name, value)
         interpret(graph.nodes, {**graph.constants, **feeds}, (), evaluate)
-    return recorder.finish(samples, _agreed_grids(graph, recorder))
-
-
-def _agreed_grids(graph: BoundGraph, recorder: CalibrationRecorder) -> dict[str, ProposedGrid]:
-    """The grids that all readers of a tensor proposed.
-
-    What only moves elements proposes for its inputs what the readers of its outputs agree on.
-    """
-    proposals = recorder.proposals
-    readers: dict[str, list[str]] = {}
-    for bound in graph.nodes:
-        if bound.plugin.schema.kind is not OpKind.SHAPE:
-            for name in filter(None, bound.node.inputs):
-                readers.setdefault(name, []).append(bound.name)
-
-    def agreed(name: str) -> ProposedGrid | None:
-        made = proposals.get(name, {})
-        grids = {made.get(reader) for reader in readers.get(name, ())}
-        return grids.pop() if len(grids) == 1 else None
-
-    for bound in reversed(graph.nodes):
-        if bound.plugin.schema.kind is OpKind.MOVEMENT:
-            wanted = {agreed(name) for name in bound.node.outputs if name in readers}
-            grid = wanted.pop() if len(wanted) == 1 else None
-            if grid is not None:
-                for name in filter(None, bound.node.inputs):
-                    proposals.setdefault(name, {})[bound.name] = grid
-    found = {name: agreed(name) for name in proposals}
-    return {name: grid for name, grid in found.items() if grid is not None}
+    cuts = input_cuts(graph, layout, samples, recorder.cuts)
+    return recorder.finish(samples, agreed_grids(graph, recorder.proposals), cuts)
 
 
 def _by_name(module: NumpyModule, data: Any) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cml_core.calibration.observers import Observer, make_observer
 
-__all__ = ["CalibrationRecorder", "CalibrationStats", "ProposedGrid", "TensorRange"]
+__all__ = ["CalibrationRecorder", "CalibrationStats", "Cuts", "ProposedGrid", "TensorRange"]
 
 
 @attrs.frozen(slots=True)
@@ -22,13 +22,57 @@ class TensorRange:
     high: float
 
 
+def _flags(values: Sequence[Any]) -> tuple[bool, bool]:
+    below, above = values
+    return bool(below), bool(above)
+
+
 @attrs.frozen(slots=True)
 class ProposedGrid:
-    """What a node asks a tensor for: the values `scale * q + offset`, q in `[0, levels)`."""
+    """What a node asks a tensor for: the values `scale * q + offset`, q in `[0, levels)`.
+
+    `clips` says whether the model itself clips what is below them, and what is above.
+    """
 
     scale: float = attrs.field(converter=float)
     offset: float = attrs.field(converter=float)
     levels: int = attrs.field(converter=int)
+    clips: tuple[bool, bool] = attrs.field(default=(False, False), converter=_flags)
+
+    @property
+    def values(self) -> np.ndarray:
+        """All of them, from the lowest on."""
+        values: np.ndarray = self.scale * np.arange(self.levels) + self.offset
+        return values
+
+
+@attrs.frozen(slots=True, eq=False)
+class Cuts:
+    """All that is asked of a tensor: which of its elements exceed which values.
+
+    Parameters
+    ----------
+    values : float64 array of shape (T,)
+        For each element in turn, in ascending order.
+    element : int array of shape (T,)
+        Which element of a flattened sample each of them is for, in ascending order.
+    """
+
+    values: np.ndarray
+    element: np.ndarray
+
+    @classmethod
+    def of(cls, values: Any, element: Any) -> Cuts:
+        """Return cuts given in any order, equal ones once."""
+        pairs = np.stack([np.asarray(element, np.float64), np.asarray(values, np.float64)], axis=1)
+        pairs = np.unique(pairs.reshape(-1, 2), axis=0)
+        return cls(pairs[:, 1], pairs[:, 0].astype(np.int64))
+
+    def along(self, size: int, features: int) -> Cuts:
+        """Cuts of a whole sample of so many elements, if these are for each of its features."""
+        rows = np.arange(size // max(features, 1))[:, np.newaxis]
+        element = (rows * features + self.element).reshape(-1)
+        return Cuts.of(np.tile(self.values, len(rows)), element)
 
 
 @attrs.frozen(slots=True, eq=False, repr=False)
@@ -45,12 +89,15 @@ class CalibrationStats:
         The calibration data itself, `(N, *S)` for each model input.
     grids : mapping of str to ProposedGrid
         By tensor name, the grid that all its readers proposed.
+    cuts : mapping of str to Cuts
+        By name of a model input, all that its readers ask of it.
     """
 
     ranges: Mapping[str, TensorRange]
     notes: Mapping[str, Mapping[str, Any]]
     samples: Mapping[str, np.ndarray]
     grids: Mapping[str, ProposedGrid] = MappingProxyType({})
+    cuts: Mapping[str, Cuts] = MappingProxyType({})
 
 
 @attrs.define(slots=True, eq=False)
@@ -68,12 +115,15 @@ class CalibrationRecorder:
         again as `ctx.notes` when the node is lowered.
     proposals : dict
         By tensor name and by node name, the grids that nodes proposed for what they take.
+    cuts : dict
+        By tensor and node name, the cuts that nodes proposed for what they take.
     """
 
     observer: str = "minmax"
     bits: int = 8
     notes: dict[str, Any] = attrs.field(factory=dict)
     proposals: dict[str, dict[str, ProposedGrid]] = attrs.field(factory=dict, init=False)
+    cuts: dict[tuple[str, str], Cuts] = attrs.field(factory=dict, init=False)
     _observers: dict[str, Observer] = attrs.field(factory=dict, init=False)
     _by_node: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
     _node: str = attrs.field(default="", init=False)
@@ -90,7 +140,15 @@ class CalibrationRecorder:
         self.notes = self._by_node.setdefault(node, {})
         self._node, self._inputs = node, tuple(inputs)
 
-    def propose_grid(self, position: int, scale: float, offset: float, levels: int) -> None:
+    def propose_grid(
+        self,
+        position: int,
+        scale: float,
+        offset: float,
+        levels: int,
+        *,
+        clips: tuple[bool, bool] = (False, False),
+    ) -> None:
         """Say on which grid the current node needs nothing done to one of its inputs.
 
         If all readers of a model input propose the same grid, the client encodes it on that grid.
@@ -104,14 +162,35 @@ class CalibrationRecorder:
             Step and lowest value.
         levels : int
             Number of values.
+        clips : tuple of bool
+            Whether the node takes what is below the lowest value for it, and what is above the
+            highest for that.
         """
-        grid = ProposedGrid(scale, offset, levels)
+        grid = ProposedGrid(scale, offset, levels, clips)
         self.proposals.setdefault(self._inputs[position], {})[self._node] = grid
+
+    def propose_cuts(self, position: int, values: Any, feature: Any) -> None:
+        """Say that the current node asks of one of its inputs only which elements exceed what.
+
+        If all readers of a model input do so, the client encrypts it by the cuts; see
+        `QuantConfig.thresholds`. What stands between may be any functions of single elements.
+
+        Parameters
+        ----------
+        position : int
+            Which of the node's inputs.
+        values : array of shape (T,)
+            The cuts: the node asks whether `x > value`.
+        feature : int array of shape (T,)
+            Which index of the tensor's last axis each is for, all others being alike.
+        """
+        self.cuts[self._inputs[position], self._node] = Cuts.of(values, feature)
 
     def finish(
         self,
         samples: Mapping[str, np.ndarray],
         grids: Mapping[str, ProposedGrid] = MappingProxyType({}),
+        cuts: Mapping[str, Cuts] = MappingProxyType({}),
     ) -> CalibrationStats:
         """Return what was gathered, with the grids that all readers of a tensor agree on."""
         ranges = {name: TensorRange(*o.range(self.bits)) for name, o in self._observers.items()}
@@ -121,4 +200,5 @@ class CalibrationRecorder:
             MappingProxyType(notes),
             MappingProxyType(dict(samples)),
             MappingProxyType(dict(grids)),
+            MappingProxyType(dict(cuts)),
         )

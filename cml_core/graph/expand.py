@@ -17,15 +17,26 @@ __all__ = ["expand"]
 _OPSET = 18
 
 
-def expand(graph: BoundGraph) -> onnx.ModelProto | None:
-    """Return the model with all bodies written out once; None if no node has one.
+def expand(graph: BoundGraph, *, every: bool = False) -> onnx.ModelProto | None:
+    """Return the model with bodies written out once; None if there are none.
+
+    Parameters
+    ----------
+    graph : BoundGraph
+        The model.
+    every : bool
+        Whether nodes that have a quantized form of their own are written out too.
 
     Raises
     ------
     NodeError
         A body cannot be written.
     """
-    bodies = {bound.node.outputs: bound for bound in graph.nodes if bound.plugin.body is not None}
+    bodies = {
+        bound.node.outputs: bound
+        for bound in graph.nodes
+        if bound.plugin.body is not None and (every or bound.plugin.quantized_op is None)
+    }
     if not bodies:
         return None
     model = onnx.ModelProto()

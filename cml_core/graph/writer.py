@@ -72,7 +72,9 @@ class GraphWriter:
     def constant(self, value: Any, dtype: Any = np.int64) -> str:
         """The name of a constant; equal ones are kept once."""
         array = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
-        key = (array.dtype, array.shape, array.tobytes())
+        # The bytes of an array of strings are addresses.
+        content = tuple(array.flat) if array.dtype.hasobject else array.tobytes()
+        key = (array.dtype, array.shape, content)
         if key not in self._known:
             self._known[key] = f"{self.prefix}c{len(self.constants)}"
             self.constants.append(numpy_helper.from_array(array, self._known[key]))

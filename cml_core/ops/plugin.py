@@ -75,7 +75,8 @@ class OpPlugin:
     calibration_hook : CalibrationHook or None
         Called during calibration. The range of every tensor is recorded without it.
     body : Body or None
-        The operator written with others: how it is quantized, in place of `quantized_op`.
+        The operator written with others: how it is quantized if there is no `quantized_op`, and
+        how it is exported.
     examples : tuple of OpExample
         Uses of the operator, read by tests, documentation and the conformance kit.
     restrictions : str
@@ -107,10 +108,6 @@ class OpPlugin:
     restrictions: str = attrs.field(default="", kw_only=True)
     tail: bool = attrs.field(default=False, kw_only=True)
     overrides: str | None = attrs.field(default=None, kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        if self.body is not None and self.quantized_op is not None:
-            raise ValueError("an operator has either a body or a quantized_op, not both")
 
     @property
     def quantized(self) -> bool:

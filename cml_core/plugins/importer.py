@@ -40,7 +40,9 @@ def _known() -> tuple[Importer, ...]:
     return tuple(p.provides for p in load_group(IMPORTERS) if p.status == "loaded")
 
 
-def import_model(model: Any, sample_inputs: Any = None) -> onnx.ModelProto:
+def import_model(
+    model: Any, sample_inputs: Any = None, *, importer: str | None = None
+) -> onnx.ModelProto:
     """Turn another library's model into an ONNX model with the front end that accepts it.
 
     Parameters
@@ -49,19 +51,21 @@ def import_model(model: Any, sample_inputs: Any = None) -> onnx.ModelProto:
         A fitted estimator, a network module, or whatever an installed front end takes.
     sample_inputs : array or tuple of arrays, optional
         Inputs to trace with, for front ends that need some.
+    importer : str, optional
+        Name of the front end to use, in place of the first that accepts the object.
 
     Raises
     ------
     ModelFileError
-        No installed front end accepts the object.
+        No installed front end accepts the object, or the one asked for does not.
     """
-    importers = _known()
-    for importer in importers:
-        if importer.accepts(model):
-            return importer.to_onnx(model, sample_inputs)
-    names = ", ".join(sorted(importer.name for importer in importers)) or "none"
+    for known in _known():
+        if importer in (None, known.name) and known.accepts(model):
+            return known.to_onnx(model, sample_inputs)
+    names = ", ".join(sorted(known.name for known in _known())) or "none"
+    which = "no installed front end" if importer is None else f"no front end named {importer!r}"
     raise ModelFileError(
         f"an object of {type(model).__module__}.{type(model).__qualname__}",
-        f"no installed front end accepts it (installed: {names})",
+        f"{which} accepts it (installed: {names})",
         "Export it to ONNX, or install a front end for its library.",
     )

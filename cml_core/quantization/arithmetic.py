@@ -162,7 +162,9 @@ def _multiply(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -> E
     limit = ctx.bits.activation_bits or 4
     if max(widths) > limit + 1:
         views = [
-            affine(ctx, lookup(ctx, t, choose_grid(ctx, t, limit))) if w > limit + 1 else v
+            affine(ctx, lookup(ctx, t, choose_grid(ctx, t, limit)))
+            if w > limit + 1 and t.decode.grid is None
+            else v
             for t, v, w in zip((a, b), views, widths, strict=True)
         ]
     x, y = (_varying(ctx, view) for view in views)

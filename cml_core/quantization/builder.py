@@ -85,6 +85,8 @@ class ProgramBuilder:
         Tensors that were looked up already, with the results; keeps their ids from being reused.
     products : dict
         By position, what else is known of registers that are products with clear weights.
+    parts : dict
+        By position, where the elements of registers are encrypted that are inputs in several parts.
     """
 
     count: int
@@ -93,6 +95,7 @@ class ProgramBuilder:
     node: str = ""
     lookups: dict[Any, Any] = attrs.field(factory=dict, init=False)
     products: dict[int, Any] = attrs.field(factory=dict, init=False)
+    parts: dict[int, Any] = attrs.field(factory=dict, init=False)
     _instructions: list[Instruction] = attrs.field(factory=list, init=False)
     _known: weakref.WeakValueDictionary[bytes, Register] = attrs.field(
         factory=weakref.WeakValueDictionary, init=False
@@ -163,6 +166,10 @@ class ProgramBuilder:
             register = attrs.evolve(register, packed=True)
         self._known[key] = register
         return register
+
+    def at(self, position: int) -> Instruction:
+        """The instruction at a position."""
+        return self._instructions[position]
 
     def instruction(self, register: Register) -> Instruction:
         """The instruction whose result a register is."""

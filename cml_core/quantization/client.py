@@ -12,6 +12,7 @@ import numpy as np
 from cml_core.graph.bind import run_numpy_op
 from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
+from cml_core.quantization.cuts import CutCode
 from cml_core.samples import SampleLayout, count_samples
 
 __all__ = ["ClientSide", "InputCode", "OutputCode", "SaturationWarning"]
@@ -19,6 +20,8 @@ __all__ = ["ClientSide", "InputCode", "OutputCode", "SaturationWarning"]
 
 #: Rounding error of the division by the scale, in steps.
 _SLACK = 1e-3
+#: How far a number of steps may be from a whole one to count as such.
+_WHOLE = 1e-6
 
 
 class SaturationWarning(UserWarning):
@@ -28,6 +31,9 @@ class SaturationWarning(UserWarning):
 @attrs.frozen(slots=True, eq=False)
 class InputCode:
     """How a model input becomes integers: `q = round((x - offset) / scale)` in `[0, levels)`.
+
+    Where the offset is a whole number of steps, it is taken off after rounding: so halves go to the
+    even multiple of the scale, as they do where a model quantizes its input itself.
 
     Parameters
     ----------
@@ -39,6 +45,8 @@ class InputCode:
         Step and lowest value.
     levels : int
         Number of integers.
+    clips : tuple of bool
+        Whether the model itself clips what is below the lowest value, and above the highest.
     """
 
     name: str
@@ -46,6 +54,25 @@ class InputCode:
     scale: float
     offset: float
     levels: int
+    clips: tuple[bool, bool] = (False, False)
+
+    @property
+    def start(self) -> tuple[float, float]:
+        """Steps from zero to the lowest value: what is taken off before rounding, and after it."""
+        steps = self.offset / self.scale
+        whole = float(np.rint(steps))
+        return (0.0, whole) if abs(steps - whole) < _WHOLE else (steps, 0.0)
+
+    @property
+    def suffix(self) -> str:
+        """Nothing: an input has one such code."""
+        return ""
+
+    @property
+    def outside(self) -> str:
+        """What a value that is not calibrated for is, in words."""
+        top = self.offset + self.scale * (self.levels - 1)
+        return f"outside the calibrated range [{self.offset:g}, {top:g}]"
 
     def precision(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """In which floats inputs of a dtype are quantized: float32 where it is exact enough."""
@@ -58,28 +85,38 @@ class InputCode:
         """Integers for samples `(N, *S)`, held as floats; and how many had values out of range."""
         # One pass after another over the same memory.
         dtype = self.precision(samples.dtype)
-        place = np.subtract(samples, dtype.type(self.offset), dtype=dtype)
-        place /= dtype.type(self.scale)
+        before, after = self.start
+        place = np.divide(samples, dtype.type(self.scale), dtype=dtype)
+        if before:
+            place -= dtype.type(before)
         if place.size == 0:
             return place, 0
-        outside = self._saturate(place)
-        return np.rint(place, out=place), outside
+        outside = self._saturate(place, after)
+        np.rint(place, out=place)
+        if after:
+            place -= dtype.type(after)
+        return place, outside
 
-    def _saturate(self, place: np.ndarray) -> int:
-        """Move places to the nearest end; how many samples had some well outside, or NaN."""
-        low, high, top = float(place.min()), float(place.max()), self.levels - 1
+    def _saturate(self, place: np.ndarray, first: float) -> int:
+        """Move places to the nearest end; how many samples had some well outside, or NaN.
+
+        What the model itself would have clipped does not count.
+        """
+        low, high, last = float(place.min()), float(place.max()), first + self.levels - 1
         count = 0
         # Half a step beyond the last integer is no further off than rounding is inside. NaN is
         # inside of nothing.
-        if not (low > -0.5 - _SLACK and high < top + 0.5 + _SLACK):
-            inside = (place > -0.5 - _SLACK) & (place < top + 0.5 + _SLACK)
+        least = -np.inf if self.clips[0] else first - 0.5 - _SLACK
+        most = np.inf if self.clips[1] else last + 0.5 + _SLACK
+        if not (low > least and high < most):
+            inside = (place > least) & (place < most)
             size = place.size // len(place)
             count = len(np.unique(np.flatnonzero(~inside) // size))
             if np.isnan(low):
-                place[np.isnan(place)] = 0.0
-        if not (low >= 0 and high <= top):
-            np.maximum(place, 0, out=place)
-            np.minimum(place, top, out=place)
+                place[np.isnan(place)] = first
+        if not (low >= first and high <= last):
+            np.maximum(place, first, out=place)
+            np.minimum(place, last, out=place)
         return count
 
 
@@ -135,7 +172,7 @@ class ClientSide:
     ----------
     layout : SampleLayout
         The model's inputs and outputs.
-    inputs : tuple of InputCode
+    inputs : tuple of InputCode and CutCode
         In the order of the program's inputs.
     outputs : tuple of OutputCode
         In the order of the program's outputs.
@@ -146,7 +183,7 @@ class ClientSide:
     """
 
     layout: SampleLayout
-    inputs: tuple[InputCode, ...]
+    inputs: tuple[InputCode | CutCode, ...]
     outputs: tuple[OutputCode, ...]
     tail: NumpyModule | None = None
     clear: Mapping[str, np.ndarray] = attrs.field(factory=dict)
@@ -164,8 +201,7 @@ class ClientSide:
             if outside:
                 warnings.warn(
                     f"{outside} of {len(integers)} samples have values of input {code.name!r} "
-                    f"outside the calibrated range [{code.offset:g}, "
-                    f"{code.offset + code.scale * (code.levels - 1):g}]; they were saturated",
+                    f"{code.outside}; they were saturated",
                     SaturationWarning,
                     stacklevel=4,
                 )

@@ -10,9 +10,18 @@ import attrs
 from cml_core.calibration.observers import OBSERVERS
 from cml_core.errors import ConfigError
 
-__all__ = ["NodeConfig", "QuantConfig", "Ranges", "Rounding", "Tail", "WeightRounding"]
+__all__ = [
+    "NodeConfig",
+    "QuantConfig",
+    "Ranges",
+    "Rounding",
+    "Tail",
+    "Thresholds",
+    "WeightRounding",
+]
 
 Tail = Literal["client", "server"]
+Thresholds = Literal["thermometer", "bins", "uniform"]
 Ranges = Literal["calibrated", "proven"]
 Rounding = Literal["exact", "approximate"]
 WeightRounding = Literal["nearest", "adaptive"]
@@ -133,6 +142,13 @@ class QuantConfig:
         weights and input ranges prove that they can be.
     margin : float
         Share of the calibrated range that is added on both sides.
+    thresholds : {"thermometer", "bins", "uniform"}
+        How the client encrypts an input of which the model only asks whether it exceeds certain
+        thresholds, as tree ensembles do. `"thermometer"`: one bit for each threshold, so that no
+        comparison costs a lookup. `"bins"`: one small integer for each element, the number of its
+        thresholds that it exceeds, and a lookup for each comparison. With both, comparisons are
+        exact and the client learns the thresholds. `"uniform"`: on a uniform grid of
+        `input_bits`, which says nothing of the model; a threshold moves by up to half a step.
     tail : {"client", "server"}
         Who computes what follows the model's last linear operation.
     nodes : mapping of str to NodeConfig
@@ -156,6 +172,9 @@ class QuantConfig:
     observer: str = attrs.field(default="minmax", validator=_one_of(*OBSERVERS))
     ranges: Ranges = attrs.field(default="calibrated", validator=_one_of("calibrated", "proven"))
     margin: float = attrs.field(default=0.2, validator=_margin)
+    thresholds: Thresholds = attrs.field(
+        default="thermometer", validator=_one_of("thermometer", "bins", "uniform")
+    )
     tail: Tail = attrs.field(default="client", validator=_one_of("client", "server"))
     nodes: Mapping[str, NodeConfig] = attrs.field(factory=dict, converter=_nodes)
 

@@ -16,13 +16,18 @@ import numpy as np
 from cml_core.program.cost import lookup_complexity
 from cml_core.program.instructions import Interval, Opcode, bit_width
 from cml_core.quantization.context import LoweringContext
-from cml_core.quantization.encrypted import Decode, EncryptedTensor, group_rows
+from cml_core.quantization.encrypted import Decode, EncryptedTensor, ModelGrid, group_rows
 from cml_core.quantization.grid import choose_grid, requantize
+from cml_core.quantization.lookup import lookup
 from cml_core.quantization.movement import broadcast_to
 
 __all__ = ["elementwise", "pack"]
 
 Combine = Callable[..., EncryptedTensor]
+Read = Callable[[EncryptedTensor, np.ndarray], np.ndarray]
+
+#: Most numbers at which a function of a tensor on the model's grid is examined.
+_GRID_SIZE = 2**22
 
 
 def elementwise(
@@ -86,19 +91,42 @@ def _compose(
         if not isinstance(tensor, EncryptedTensor)
     }
 
-    def decode(q: np.ndarray, c: np.ndarray) -> np.ndarray:
+    def applied(read: Read, c: np.ndarray) -> np.ndarray:
         arguments = []
         for place, tensor in enumerate(tensors):
             if isinstance(tensor, EncryptedTensor):
-                arguments.append(tensor.typed(q, of_channel[place][c]))
+                arguments.append(read(tensor, of_channel[place][c]))
             elif place in of_channel:
                 arguments.append(constants[place][c])
             else:
                 arguments.append(constants[place])
-        q, c = np.broadcast_arrays(q, c)
-        return np.broadcast_to(np.asarray(function(*arguments)), q.shape)
+        return np.asarray(function(*arguments))
 
-    return EncryptedTensor(register, channel, Decode(len(rows), decode), dtype)
+    def decode(q: np.ndarray, c: np.ndarray) -> np.ndarray:
+        value = applied(lambda tensor, channel: tensor.typed(q, channel), c)
+        q, c = np.broadcast_arrays(q, c)
+        return np.broadcast_to(value, q.shape)
+
+    grid = _grid_of_result(encrypted, applied, len(rows))
+    return EncryptedTensor(register, channel, Decode(len(rows), decode, grid), dtype)
+
+
+def _grid_of_result(
+    operands: Sequence[EncryptedTensor],
+    applied: Callable[[Read, np.ndarray], np.ndarray],
+    channels: int,
+) -> ModelGrid | None:
+    """The grid of a function of one tensor that the model put on a grid, if it keeps it on one."""
+    known = operands[0].decode.grid
+    if len(operands) > 1 or known is None or known.levels * channels > _GRID_SIZE:
+        return None
+
+    def read(tensor: EncryptedTensor, channel: np.ndarray) -> np.ndarray:
+        return tensor.as_typed(known.values(channel[:, 0]))
+
+    with np.errstate(all="ignore"):
+        values = applied(read, np.arange(channels)[:, np.newaxis])
+    return ModelGrid.around(np.broadcast_to(values, (channels, known.levels)), known.levels)
 
 
 def _precise(value: Any) -> Any:
@@ -171,7 +199,7 @@ def _narrowed(ctx: LoweringContext, tensors: Sequence[Any]) -> list[Any]:
     for key, tensor in encrypted.items():
         total = sum(min(width, limit) for width in widths.values())
         if widths[key] > limit:
-            encrypted[key] = requantize(ctx, tensor)
+            encrypted[key] = lookup(ctx, tensor, choose_grid(ctx, tensor, limit))
         elif not shared:
             few = bit_width(0, choose_grid(ctx, tensor, limit).levels - 1)
             saved = lookup_complexity(total) - lookup_complexity(total - widths[key] + few)

@@ -15,7 +15,10 @@ import numpy as np
 
 from cml_core.quantization.builder import Register
 
-__all__ = ["Decode", "EncryptedTensor", "group_rows"]
+__all__ = ["Decode", "EncryptedTensor", "ModelGrid", "group_rows"]
+
+#: How far, in steps, numbers may be off a grid to count as on it.
+_ON_GRID = 1e-6
 
 
 def group_rows(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -38,6 +41,63 @@ def group_rows(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @attrs.frozen(slots=True, eq=False)
+class ModelGrid:
+    """The grid on which the model itself puts a tensor: `scale * k + offset`, k in `[0, levels)`.
+
+    Parameters
+    ----------
+    scale, offset : float64 arrays, one entry per channel
+        Step and lowest value.
+    levels : int
+        Number of values.
+    """
+
+    scale: np.ndarray
+    offset: np.ndarray
+    levels: int
+
+    def values(self, channel: np.ndarray) -> np.ndarray:
+        """All values of some channels, along a new last axis."""
+        scale, offset = (ends[channel, np.newaxis] for ends in (self.scale, self.offset))
+        values: np.ndarray = scale * np.arange(self.levels) + offset
+        return values
+
+    def pick(self, channels: np.ndarray) -> ModelGrid:
+        """Return the grid whose channel i is this one's channel `channels[i]`."""
+        return ModelGrid(self.scale[channels], self.offset[channels], self.levels)
+
+    @staticmethod
+    def union(parts: Sequence[ModelGrid | None]) -> ModelGrid | None:
+        """Return the grid whose channels are those of all parts; None unless each part has one."""
+        grids = [part for part in parts if part is not None]
+        if len(grids) < len(parts) or not grids:
+            return None
+        scale = np.concatenate([grid.scale for grid in grids])
+        offset = np.concatenate([grid.offset for grid in grids])
+        return ModelGrid(scale, offset, max(grid.levels for grid in grids))
+
+    @classmethod
+    def around(cls, values: np.ndarray, most: int) -> ModelGrid | None:
+        """Return the coarsest grid that holds the numbers of each row of `(channels, n)`.
+
+        None if there is none of at most `most` values.
+        """
+        if not np.isfinite(values).all():
+            return None
+        values = np.sort(values.astype(np.float64), axis=1)
+        low, span = values[:, :1], values[:, -1:] - values[:, :1]
+        gaps = np.diff(values, axis=1, prepend=low)
+        gaps = np.where(gaps > span * (_ON_GRID / most), gaps, np.inf)
+        # A gap is a small difference of large numbers; the whole span says the step better.
+        count = np.where(span > 0, np.rint(span / gaps.min(axis=1, keepdims=True)), 0.0)
+        step = np.where(count > 0, span / np.maximum(count, 1), 1.0)
+        places = (values - low) / step
+        if count.max(initial=0) >= most or np.abs(places - np.rint(places)).max() > _ON_GRID * most:
+            return None
+        return cls(step[:, 0], low[:, 0], int(count.max(initial=0)) + 1)
+
+
+@attrs.frozen(slots=True, eq=False)
 class Decode:
     """The real value of an integer, per channel.
 
@@ -47,10 +107,13 @@ class Decode:
         Number of parameter sets.
     function : callable
         `function(q, channel) -> value` on arrays that broadcast; `0 <= channel < channels`.
+    grid : ModelGrid or None
+        The grid that all values are on, if the model itself chose one.
     """
 
     channels: int
     function: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    grid: ModelGrid | None = None
 
     def __call__(self, q: np.ndarray, channel: np.ndarray) -> np.ndarray:
         """Real values of integers `q`, each by the parameters of its channel."""
@@ -64,7 +127,8 @@ class Decode:
 
     def pick(self, channels: np.ndarray) -> Decode:
         """Return the function whose channel i is this one's channel `channels[i]`."""
-        return Decode(len(channels), lambda q, c: self(q, channels[c]))
+        grid = None if self.grid is None else self.grid.pick(channels)
+        return Decode(len(channels), lambda q, c: self(q, channels[c]), grid)
 
     @staticmethod
     def union(parts: Sequence[Decode]) -> Decode:
@@ -82,7 +146,7 @@ class Decode:
                     values[mine] = part(q[mine], c[mine] - start)
             return values
 
-        return Decode(int(starts[-1]), function)
+        return Decode(int(starts[-1]), function, ModelGrid.union([part.grid for part in parts]))
 
 
 @attrs.frozen(slots=True, eq=False, repr=False)
@@ -151,6 +215,36 @@ class EncryptedTensor:
         decode = Decode.affine(scale.reshape(-1)[first], offset.reshape(-1)[first])
         return cls(register, channel.reshape(register.shape), decode, np.dtype(dtype))
 
+    def kept_on(
+        self, scale: float | np.ndarray, offset: float | np.ndarray, levels: int
+    ) -> EncryptedTensor:
+        """Return the same tensor, which the model itself puts on a grid, so that it stays on it.
+
+        Whoever needs it on a grid gets it on this one, whatever bit width the user chose.
+        Functions that keep it on a grid and movements carry it on.
+
+        Parameters
+        ----------
+        scale, offset : arrays that broadcast to the tensor's shape
+            Step and lowest value.
+        levels : int
+            Number of values.
+        """
+        if self.register.size == 0:
+            return self
+        parts = [
+            np.unique(np.broadcast_to(ends, self.shape), return_inverse=True)
+            for ends in (scale, offset)
+        ]
+        columns = [self.channel, *(number.reshape(self.shape) for _, number in parts)]
+        rows, channel = group_rows(columns)
+        steps, starts = (
+            np.asarray(ends, dtype=np.float64)[rows[:, k + 1]] for k, (ends, _) in enumerate(parts)
+        )
+        decode = self.decode.pick(rows[:, 0])
+        decode = attrs.evolve(decode, grid=ModelGrid(steps, starts, levels))
+        return attrs.evolve(self, channel=channel, decode=decode)
+
     def values(self) -> np.ndarray:
         """Real values on the calibration samples, `(N, *S)`."""
         return self.decode(self.register.samples, self.channel)
@@ -161,7 +255,10 @@ class EncryptedTensor:
         Floats are carried in float64, so that tables are as exact as can be; integers and
         booleans have the model's dtype, as operators treat them differently.
         """
-        value = self.decode(q, channel)
+        return self.as_typed(self.decode(q, channel))
+
+    def as_typed(self, value: np.ndarray) -> np.ndarray:
+        """Real values of the tensor in the form that `typed` describes."""
         if self.dtype.kind in "fV":
             return value.astype(np.float64)
         if self.dtype.kind in "iu" and value.dtype.kind == "f":

@@ -6,6 +6,7 @@ so that its integers are the same; the model's tail is taken over as it is.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from onnx import compose, helper, version_converter
 
 from cml_core.errors import ExportError
 from cml_core.graph.bind import run_numpy_op
+from cml_core.graph.expand import expand
 from cml_core.graph.model import TensorSpec
 from cml_core.graph.writer import OPSET, GraphWriter, free_prefix
 from cml_core.interpreter import interpret
@@ -24,6 +26,7 @@ from cml_core.numpy_module import NumpyModule
 from cml_core.program.instructions import Program
 from cml_core.program.onnx_export import program_to_onnx, write_program
 from cml_core.quantization.client import ClientSide, InputCode, OutputCode
+from cml_core.quantization.cuts import CutCode
 
 __all__ = ["integers_to_onnx", "module_to_onnx"]
 
@@ -34,7 +37,7 @@ _HINT = (
 
 def integers_to_onnx(program: Program, client: ClientSide) -> onnx.ModelProto:
     """Return the program alone, its inputs and outputs under the names of the tensors they code."""
-    inputs = [code.name for code in client.inputs]
+    inputs = [code.name + code.suffix for code in client.inputs]
     # An output that is an input as it came needs a name of its own.
     outputs = [
         f"{code.name}_integers" if code.name in inputs else code.name for code in client.outputs
@@ -55,9 +58,8 @@ def module_to_onnx(program: Program, client: ClientSide) -> onnx.ModelProto:
     writer = GraphWriter(free_prefix([spec.name for spec in specs]))
     exporter = _Exporter(writer, client)
     codes = {code.name: code for code in client.inputs}
-    integers = [
-        exporter.encode(spec, codes[spec.name]) for spec in layout.inputs if spec.name in codes
-    ]
+    by_name = {spec.name: spec for spec in layout.inputs}
+    integers = [exporter.encode(by_name[code.name], code) for code in client.inputs]
     results = write_program(writer, program, integers)
     real = {
         code.name: _Real(exporter.decode(code, result), code.channel.shape)
@@ -101,7 +103,7 @@ class _Exporter:
         is_open = spec.has_batch_axis or (spec.shape is None and len(shape) > 0)
         return self.client.layout.batched and is_open
 
-    def declare(self, spec: TensorSpec, code: InputCode | None) -> onnx.ValueInfoProto:
+    def declare(self, spec: TensorSpec, code: InputCode | CutCode | None) -> onnx.ValueInfoProto:
         """An input of the model."""
         shape: Any = spec.shape if code is None else code.shape
         if code is not None and self._counts(spec, code.shape):
@@ -129,9 +131,11 @@ class _Exporter:
         whole = self.writer.add("Concat", self._count(), self.writer.constant(shape), axis=0)
         return self.writer.add("Expand", tensor, whole)
 
-    def encode(self, spec: TensorSpec, code: InputCode) -> str:
-        """Integers for the program, as `InputCode.encode` finds them."""
+    def encode(self, spec: TensorSpec, code: InputCode | CutCode) -> str:
+        """Integers for the program, as the code's own `encode` finds them."""
         writer = self.writer
+        if isinstance(code, CutCode):
+            return self._encode_by_cuts(spec, code)
         given = spec.dtype or np.dtype(np.float32)
         dtype = code.precision(given)
 
@@ -139,15 +143,33 @@ class _Exporter:
             return writer.constant(value, dtype)
 
         x = spec.name if dtype == given else writer.cast(spec.name, dtype, of=spec.name)
-        x = writer.add("Sub", x, real(code.offset), of=spec.name)
+        before, after = code.start
         x = writer.add("Div", x, real(code.scale), of=spec.name)
+        if before:
+            x = writer.add("Sub", x, real(before), of=spec.name)
         if spec.dtype is None or spec.dtype.kind not in "iub":
-            x = writer.add("Where", writer.add("IsNaN", x), real(0.0), x, of=spec.name)
-        x = writer.add("Clip", x, real(0.0), real(code.levels - 1.0), of=spec.name)
-        x = writer.cast(writer.add("Round", x, of=spec.name), np.int64, of=spec.name)
+            x = writer.add("Where", writer.add("IsNaN", x), real(after), x, of=spec.name)
+        x = writer.add("Clip", x, real(after), real(after + code.levels - 1.0), of=spec.name)
+        x = writer.add("Round", x, of=spec.name)
+        if after:
+            x = writer.add("Sub", x, real(after), of=spec.name)
+        x = writer.cast(x, np.int64, of=spec.name)
         if self._counts(spec, code.shape):
             return writer.add("Unsqueeze", x, writer.constant([1]))
         return self.repeat(writer.add("Unsqueeze", x, writer.constant([0])), code.shape)
+
+    def _encode_by_cuts(self, spec: TensorSpec, code: CutCode) -> str:
+        writer, counts = self.writer, self._counts(spec, code.shape)
+        x = writer.cast(spec.name, np.float64, of=spec.name)
+        size = [-1 if counts else 1, math.prod(code.shape)]
+        x = writer.add("Reshape", x, writer.constant(size))
+        x = writer.add("Gather", x, writer.constant(code.element), axis=1, of=spec.name)
+        q = writer.add("Greater", x, writer.constant(code.cuts, np.float64), of=spec.name)
+        if code.form == "bins":
+            q = writer.cast(q, np.float32, of=spec.name)
+            q = writer.add("MatMul", q, writer.constant(code.owner, np.float32), of=spec.name)
+        q = writer.cast(q, np.int64, of=spec.name)
+        return q if counts else self.repeat(q, code.size)
 
     def decode(self, code: OutputCode, q: str) -> str:
         """Real values, as `OutputCode.decode` finds them."""
@@ -275,7 +297,7 @@ def _shapes_of_batch(
 
 def _tail_model(tail: NumpyModule) -> onnx.ModelProto:
     """The tail in an opset that the exporter writes."""
-    model = tail.onnx_model
+    model = expand(tail.graph, every=True) or tail.onnx_model
     version = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), None)
     if version is None or version >= OPSET:
         return model

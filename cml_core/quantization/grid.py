@@ -38,27 +38,36 @@ def affine(
     varying : tuple of int, optional
         Axes along which the scale may vary; by default all.
     """
-    view = affine_view(tensor)
-    if view is not None and varying is not None:
-        view = level(view, varying)
-    if view is not None and is_uniform(view.scale, varying) and not _too_wide(ctx, tensor):
-        return view
-    view = affine_view(requantize(ctx, tensor, bits=bits))
+    view = _uniform(tensor, varying)
+    if view is None or _too_wide(ctx, tensor):
+        view = _uniform(requantize(ctx, tensor, bits=bits), varying)
+    if view is None:
+        # The model's own grid varies where it must not.
+        view = affine_view(lookup(ctx, tensor, choose_grid(ctx, tensor, _width(ctx, bits))))
     assert view is not None  # a lookup's own result is on its grid
     return view
 
 
+def _uniform(tensor: EncryptedTensor, varying: tuple[int, ...] | None) -> AffineView | None:
+    view = affine_view(tensor)
+    if view is not None and varying is not None:
+        view = level(view, varying)
+    return view if view is not None and is_uniform(view.scale, varying) else None
+
+
 def _too_wide(ctx: LoweringContext, tensor: EncryptedTensor) -> bool:
     """Whether a product of these integers would be too wide for the lookup that follows it."""
-    return ctx.feeds_lookup and tensor.register.interval.width > WIDEST_FACTOR
+    wide = tensor.register.interval.width > WIDEST_FACTOR
+    return ctx.feeds_lookup and wide and tensor.decode.grid is None
 
 
 def has_own_lookup(ctx: LoweringContext, tensor: EncryptedTensor) -> bool:
     """Whether a tensor must be looked up for this node, and for no other."""
     if ctx.readers.get(tensor.name, 1) > 1 or tensor.dtype.kind != "f" or not tensor.register.size:
         return False
-    bits = ctx.bits.activation_bits or ctx.config.activation_bits
-    return affine_view(tensor) is None and _exact_grid(tensor, bits) is None
+    if tensor.decode.grid is not None or affine_view(tensor) is not None:
+        return False
+    return _exact_grid(tensor, _width(ctx)) is None
 
 
 def balanced(
@@ -98,7 +107,7 @@ def balanced(
         return tensor
     if not ctx.config.equalize:
         return requantize(ctx, tensor, unread=unread)
-    bits = ctx.bits.activation_bits or ctx.config.activation_bits
+    bits = _width(ctx)
     values = tensor.values().astype(np.float64)
     values = np.moveaxis(np.where(np.isfinite(values), values, 0.0), axis % tensor.ndim + 1, 0)
     values = values.reshape(len(values), -1)
@@ -181,6 +190,8 @@ def requantize(
 ) -> EncryptedTensor:
     """Bring a tensor onto the grid that fits its range, by one lookup per element.
 
+    A tensor that the model itself puts on a grid is brought onto that one.
+
     Parameters
     ----------
     bits : int, optional
@@ -188,5 +199,14 @@ def requantize(
     unread : bool array of the tensor's shape, optional
         Elements that need no lookup, as nobody will read them.
     """
-    width = bits or ctx.bits.activation_bits or ctx.config.activation_bits
-    return lookup(ctx, tensor, choose_grid(ctx, tensor, width), unread=unread)
+    own = tensor.decode.grid
+    if own is None or tensor.register.size == 0:
+        grid = choose_grid(ctx, tensor, _width(ctx, bits))
+        return lookup(ctx, tensor, grid, unread=unread)
+    grid = Grid(own.scale[tensor.channel], own.offset[tensor.channel], own.levels)
+    result = lookup(ctx, tensor, grid, unread=unread, trim=True)
+    return result.kept_on(grid.scale, grid.offset, grid.levels)
+
+
+def _width(ctx: LoweringContext, bits: int | None = None) -> int:
+    return bits or ctx.bits.activation_bits or ctx.config.activation_bits

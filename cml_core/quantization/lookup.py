@@ -9,9 +9,11 @@ import numpy as np
 
 from cml_core.errors import BitWidthError, WideLookup
 from cml_core.program.instructions import Interval, Opcode, bit_width
+from cml_core.program.ranges import Bounds
 from cml_core.quantization.affine import channel_bounds
 from cml_core.quantization.builder import Register, pooled
 from cml_core.quantization.context import LoweringContext
+from cml_core.quantization.cuts import Parts, function_of_bits, parts_of
 from cml_core.quantization.encrypted import EncryptedTensor, group_rows
 
 __all__ = ["Grid", "lookup", "rounded", "rounded_top", "settle"]
@@ -53,6 +55,7 @@ def lookup(
     grid: Grid,
     *,
     unread: np.ndarray | None = None,
+    trim: bool = False,
 ) -> EncryptedTensor:
     """Emit the table lookup that brings a tensor onto a grid: one bootstrap per element.
 
@@ -69,22 +72,31 @@ def lookup(
         What the tables give.
     unread : bool array of the tensor's shape, optional
         Elements that nobody will read: they cost nothing and may be anything on the grid.
+    trim : bool
+        Let the integers of the result begin at zero, with the lowest value that is met.
     """
     arrays = (grid.scale, grid.offset) if unread is None else (grid.scale, grid.offset, unread)
-    grids = tuple(array.tobytes() for array in arrays)
-    key = (tensor.register.position, id(tensor.decode), id(tensor.channel), grids, grid.levels)
+    grids = (*(array.tobytes() for array in arrays), grid.levels, trim)
+    key = (tensor.register.position, id(tensor.decode), id(tensor.channel), grids)
     known = ctx.builder.lookups.get(key)
     if known is None:
         with ctx.builder.on_behalf_of(tensor.node):
-            known = tensor, _lookup(ctx, tensor, grid, unread)
+            known = tensor, _lookup(ctx, tensor, grid, unread, trim)
         ctx.builder.lookups[key] = known
     result: EncryptedTensor = known[1]
     return result
 
 
 def _lookup(
-    ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid, unread: np.ndarray | None
+    ctx: LoweringContext,
+    tensor: EncryptedTensor,
+    grid: Grid,
+    unread: np.ndarray | None,
+    trim: bool,
 ) -> EncryptedTensor:
+    parts = parts_of(ctx.builder, tensor.register)
+    if parts is not None:
+        return _of_parts(ctx, tensor, grid, parts)
     whole, shift = settle(ctx, tensor)
     tensor = attrs.evolve(whole, register=rounded(ctx, whole.register, shift))
     scale = np.broadcast_to(grid.scale, tensor.shape)
@@ -108,6 +120,10 @@ def _lookup(
         codes = np.rint((real - lowest) / steps)
     codes = np.clip(np.nan_to_num(codes, nan=0.0), 0, grid.levels - 1).astype(np.int64)
     least, most = _reached(tensor, codes, rows[:, 0], entries, shift)
+    if trim:
+        lowest_met = least.min(initial=grid.levels)
+        codes, least, most = (np.maximum(c - lowest_met, 0) for c in (codes, least, most))
+        offset = offset + scale * lowest_met
     alive = (least < most)[group]
     if unread is not None:
         alive &= ~unread
@@ -121,6 +137,61 @@ def _lookup(
             register = ctx.builder.emit(Opcode.ADD, [register], constants={"operand": fixed})
     result = EncryptedTensor.on_grid(register, scale, offset, tensor.dtype)
     return result.named(tensor.name, tensor.node)
+
+
+def _of_parts(
+    ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid, parts: Parts
+) -> EncryptedTensor:
+    """Look up each part of an input by itself; a function of bits needs no lookup."""
+    emit = ctx.builder.emit
+    scale, offset = (np.broadcast_to(ends, tensor.shape) for ends in (grid.scale, grid.offset))
+    part, registers, order = parts.part[parts.where], [], []
+    for each in np.unique(part).tolist():
+        (mine,) = np.nonzero(part.reshape(-1) == each)
+        where = parts.where.reshape(-1)[mine]
+        channel = tensor.channel.reshape(-1)[mine]
+        own = Grid(scale.reshape(-1)[mine], offset.reshape(-1)[mine], grid.levels)
+        source = parts.registers[max(each, 0)]
+        first, number = parts.first[where], parts.number[where]
+        if parts.is_bits(each):
+            registers.append(_of_bits(ctx, tensor, channel, own, source, first, number))
+        else:
+            taken = emit(Opcode.GATHER, [source], constants={"index": first})
+            some = attrs.evolve(tensor, register=taken, channel=channel, name="")
+            registers.append(lookup(ctx, some, own).register)
+        order.append(mine)
+    register = registers[0]
+    if len(registers) > 1:
+        register = emit(Opcode.CONCAT, registers, {"axis": 0})
+    index = np.argsort(np.concatenate(order)).reshape(tensor.shape)
+    if not np.array_equal(index, np.arange(index.size)):
+        register = emit(Opcode.GATHER, [register], constants={"index": index})
+    result = EncryptedTensor.on_grid(register, scale, offset, tensor.dtype)
+    return result.named(tensor.name, tensor.node)
+
+
+def _of_bits(
+    ctx: LoweringContext,
+    tensor: EncryptedTensor,
+    channel: np.ndarray,
+    grid: Grid,
+    bits: Register,
+    first: np.ndarray,
+    number: np.ndarray,
+) -> Register:
+    """The integers on a grid of elements that are sums of bits: what each bit adds is known."""
+    levels = np.arange(int(number.max(initial=0)) + 1)
+    entry = np.minimum(levels, number[:, np.newaxis])
+    real = tensor.decode(entry, channel[:, np.newaxis]).astype(np.float64)
+    with np.errstate(all="ignore"):
+        codes = np.rint((real - grid.offset[:, np.newaxis]) / grid.scale[:, np.newaxis])
+    codes = np.clip(np.nan_to_num(codes, nan=0.0), 0, grid.levels - 1).astype(np.int64)
+    register = function_of_bits(ctx.builder, bits, first, np.diff(codes).T)
+    start = codes[:, 0]
+    if start.any():
+        register = ctx.builder.emit(Opcode.ADD, [register], constants={"operand": start})
+    # Bits of one element come in one order, which interval arithmetic cannot see.
+    return attrs.evolve(register, bounds=Bounds(codes.min(axis=1), codes.max(axis=1)))
 
 
 def _reached(

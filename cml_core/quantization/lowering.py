@@ -29,6 +29,7 @@ from cml_core.quantization.builder import ProgramBuilder, Register
 from cml_core.quantization.client import ClientSide, InputCode, OutputCode
 from cml_core.quantization.config import NodeConfig, QuantConfig
 from cml_core.quantization.context import LoweringContext
+from cml_core.quantization.cuts import CutCode, cut_input, uniform_cuts
 from cml_core.quantization.diagnosis import Diagnosis, count_overflows, noise_of
 from cml_core.quantization.encrypted import Decode, EncryptedTensor
 from cml_core.quantization.grid import requantize
@@ -90,10 +91,10 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
         count_samples(samples), proven=config.ranges == "proven", margin=config.margin
     )
     values: dict[str, Any] = dict(graph.constants)
-    codes = []
+    codes: list[InputCode | CutCode] = []
     for spec in graph.inputs:
         code, tensor = _input(builder, stats, config, spec)
-        codes.append(code)
+        codes += code
         values[spec.name] = tensor
 
     made: list[EncryptedTensor] = []
@@ -212,19 +213,31 @@ def _has_node(error: CmlError) -> bool:
 
 def _input(
     builder: ProgramBuilder, stats: CalibrationStats, config: QuantConfig, spec: TensorSpec
-) -> tuple[InputCode, EncryptedTensor]:
+) -> tuple[tuple[InputCode | CutCode, ...], EncryptedTensor]:
     """Put a model input on its grid: one scale, zero exact if it is in the range.
 
-    A grid that all its readers proposed counts more than the width that the user chose.
+    A grid that all its readers proposed counts more than the width that the user chose. Where
+    they only ask on which side of some cuts it lies, it is encrypted by these.
     """
     samples = stats.samples[spec.name]
+    cuts = stats.cuts.get(spec.name)
+    dtype = spec.dtype or samples.dtype
+    builder.node = spec.name
+    if cuts is not None:
+        form = config.thresholds
+        if form == "uniform":
+            cuts, form = uniform_cuts(samples, config.input_bits), "bins"
+        by_cuts, tensor = cut_input(builder, spec.name, samples, cuts, form, dtype)
+        return by_cuts, tensor.named(spec.name, spec.name)
     known = stats.ranges[spec.name]
     low, high = known.low, known.high
     top = 2**config.input_bits - 1
-    dtype = spec.dtype or samples.dtype
     grid = stats.grids.get(spec.name)
-    if grid is not None and grid.levels > 1:
-        code = InputCode(spec.name, samples.shape[1:], grid.scale, grid.offset, grid.levels)
+    proposed = grid is not None and grid.levels > 1
+    if grid is not None and proposed:
+        code = InputCode(
+            spec.name, samples.shape[1:], grid.scale, grid.offset, grid.levels, grid.clips
+        )
     elif dtype.kind in "iub" and high - low <= top:
         code = InputCode(spec.name, samples.shape[1:], 1.0, low, int(high - low) + 1)
     elif not low < high:
@@ -235,10 +248,11 @@ def _input(
             low = -scale * round(-low / scale)
         code = InputCode(spec.name, samples.shape[1:], scale, low, top + 1)
     integers = code.encode(samples)[0].astype(np.int64)
-    builder.node = spec.name
     register = builder.input(spec.name, integers, Interval(0, code.levels - 1))
     tensor = EncryptedTensor.on_grid(register, code.scale, code.offset, dtype)
-    return code, tensor.named(spec.name, spec.name)
+    if proposed:
+        tensor = tensor.kept_on(code.scale, code.offset, code.levels)
+    return (code,), tensor.named(spec.name, spec.name)
 
 
 def _output(

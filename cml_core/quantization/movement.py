@@ -15,9 +15,11 @@ import attrs
 import numpy as np
 
 from cml_core.program.instructions import Opcode
+from cml_core.quantization.affine import affine_parameters
 from cml_core.quantization.builder import ProgramBuilder, Register
 from cml_core.quantization.context import LoweringContext
-from cml_core.quantization.encrypted import Decode, EncryptedTensor, group_rows
+from cml_core.quantization.encrypted import Decode, EncryptedTensor, ModelGrid, group_rows
+from cml_core.quantization.grid import requantize
 
 __all__ = ["broadcast_to", "move", "reshape", "transpose"]
 
@@ -47,6 +49,9 @@ def move(
     sources = _Sources.of(tensors)
     results = function(*sources.numbers)
     results = results if isinstance(results, tuple) else (results,)
+    if sum(np.size(result) for result in results) > sources.starts[-1]:
+        # Looked up after it was repeated, an element would cost as many lookups.
+        sources = _Sources.of([_on_own_grid(ctx, tensor) for tensor in tensors])
     dtype = next(t.dtype for t in tensors if isinstance(t, EncryptedTensor))
     return tuple(_arrive(ctx, sources, np.asarray(r, dtype=np.int64), dtype) for r in results)
 
@@ -66,6 +71,13 @@ def broadcast_to(ctx: LoweringContext, x: EncryptedTensor, shape: Sequence[int])
     if tuple(shape) == x.shape:
         return x
     return _encrypted(move(ctx, lambda a: np.broadcast_to(a, tuple(shape)), [x]))
+
+
+def _on_own_grid(ctx: LoweringContext, tensor: Any) -> Any:
+    """Look up a tensor that the model itself puts on a grid, if its integers are not on it."""
+    if not isinstance(tensor, EncryptedTensor) or tensor.decode.grid is None:
+        return tensor
+    return tensor if affine_parameters(tensor) is not None else requantize(ctx, tensor)
 
 
 def _encrypted(moved: tuple[Moved, ...]) -> EncryptedTensor:
@@ -94,7 +106,8 @@ class _Sources:
             np.asarray(t) for t in tensors if t is not None and not isinstance(t, EncryptedTensor)
         ]
         values = np.concatenate([[0.0], *(a.reshape(-1).astype(np.float64) for a in clear)])
-        constant = Decode(len(values), lambda q, c: values[c] + 0 * q)
+        own = ModelGrid(np.ones(len(values)), values, 1)
+        constant = Decode(len(values), lambda q, c: values[c] + 0 * q, own)
         sizes = [t.register.size for t in encrypted]
         starts = np.cumsum([0, *sizes])
         parts = [t.decode for t in encrypted]

@@ -19,6 +19,8 @@ __all__ = ["CommonScale", "common_scale", "times"]
 _MISMATCH = 0.25
 #: Most that an operand may be multiplied by to make it fit the other's scale better.
 _MULTIPLIERS = 8
+#: The same where the model itself put an operand on a grid, so that its own rounding is hardly met.
+_KEPT_MISMATCH, _KEPT_MULTIPLIERS = 1 / 32, 256
 #: Widest sum, in bits, that is worth saving a lookup for.
 _WIDEST = 16
 
@@ -43,6 +45,8 @@ def common_scale(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -
     does it get a grid of its own.
     """
     bits = ctx.bits.activation_bits or 4
+    for grid in (a.decode.grid, b.decode.grid):
+        bits = bits if grid is None else max(bits, bit_width(0, grid.levels - 1))
     own = [affine_view(t) for t in (a, b)]
     before = len(ctx.builder)
     shared = [
@@ -51,10 +55,14 @@ def common_scale(ctx: LoweringContext, a: EncryptedTensor, b: EncryptedTensor) -
     ]
     left, right = shared
     assert left is not None and right is not None  # a lookup's own result is on its grid
-    if any(own) or len(ctx.builder) == before:
+    kept = a.decode.grid is not None or b.decode.grid is not None
+    common = None
+    if kept:
+        common = _multiplied(ctx, left, right, bits, _KEPT_MISMATCH, _KEPT_MULTIPLIERS)
+    if common is None and (any(own) or kept or len(ctx.builder) == before):
         common = _multiplied(ctx, left, right, bits)
-        if common is not None:
-            return common
+    if common is not None:
+        return common
     if own[0] is None and own[1] is None:
         return _requantize_both(ctx, a, b, bits)
     # The finer of two grids stays, the other operand is requantized to it.
@@ -81,11 +89,16 @@ def _span(view: AffineView) -> np.ndarray:
 
 
 def _multiplied(
-    ctx: LoweringContext, a: AffineView, b: AffineView, bits: int
+    ctx: LoweringContext,
+    a: AffineView,
+    b: AffineView,
+    bits: int,
+    mismatch: float = _MISMATCH,
+    multipliers: int = _MULTIPLIERS,
 ) -> CommonScale | None:
     """Match two scales by clear integer factors, if that is accurate and narrow enough.
 
-    Of the common steps that keep the error within `_MISMATCH` of a step of the result, the one
+    Of the common steps that keep the error within `mismatch` of a step of the result, the one
     that gives the narrowest sum is taken.
     """
     step = float(np.max(_span(a) + _span(b), initial=0.0)) / (2**bits - 1)
@@ -95,12 +108,12 @@ def _multiplied(
     coarsest = np.where(sizes.max(axis=0) > 0, sizes.max(axis=0), 1.0)
     best: tuple[int, np.ndarray, tuple[np.ndarray, np.ndarray]] | None = None
     for base in (coarsest, finest):
-        for multiplier in range(1, _MULTIPLIERS + 1):
+        for multiplier in range(1, multipliers + 1):
             scale = base / multiplier
             factors = np.rint(a.scale / scale), np.rint(b.scale / scale)
             pairs = list(zip(factors, (a, b), strict=True))
             error = sum(np.abs(f * scale - v.scale) * _reach(v.register) for f, v in pairs)
-            if np.max(error, initial=0.0) > _MISMATCH * step:
+            if np.max(error, initial=0.0) > mismatch * step:
                 continue
             sums = sum(np.abs(f) * _reach(v.register) for f, v in pairs)
             width = bit_width(0, int(np.max(sums, initial=0.0)))

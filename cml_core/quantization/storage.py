@@ -12,6 +12,7 @@ from cml_core.graph.model import TensorSpec
 from cml_core.numpy_module import NumpyModule
 from cml_core.plugins.registry import OpRegistry
 from cml_core.quantization.client import ClientSide, InputCode, OutputCode
+from cml_core.quantization.cuts import CutCode
 from cml_core.samples import SampleLayout
 from cml_core.storage import array_bytes, read_array
 
@@ -51,11 +52,21 @@ def client_to_parts(client: ClientSide) -> dict[str, bytes]:
             {
                 "name": code.name,
                 "shape": code.shape,
+                "form": code.form,
+                "suffix": code.suffix,
+                "cuts": keep(f"{place}.cuts", code.cuts),
+                "element": keep(f"{place}.element", code.element),
+            }
+            if isinstance(code, CutCode)
+            else {
+                "name": code.name,
+                "shape": code.shape,
                 "scale": code.scale,
                 "offset": code.offset,
                 "levels": code.levels,
+                "clips": code.clips,
             }
-            for code in client.inputs
+            for place, code in enumerate(client.inputs)
         ],
         "outputs": outputs,
         "clear": {n: keep(f"clear.{i}", v) for i, (n, v) in enumerate(client.clear.items())},
@@ -78,10 +89,7 @@ def client_from_parts(parts: Mapping[str, bytes], registry: OpRegistry | None) -
         tuple(map(_read_spec, document["model_outputs"])),
         dict(document["batch_axes"]),
     )
-    inputs = tuple(
-        InputCode(r["name"], tuple(r["shape"]), r["scale"], r["offset"], r["levels"])
-        for r in document["inputs"]
-    )
+    inputs = tuple(_read_input(row, parts) for row in document["inputs"])
     outputs = []
     for row in document["outputs"]:
         channel = array(row["channel"])
@@ -101,6 +109,17 @@ def client_from_parts(parts: Mapping[str, bytes], registry: OpRegistry | None) -
     tail = NumpyModule.from_onnx(parts[_TAIL], registry=registry) if _TAIL in parts else None
     clear = {name: read_array(parts[file]) for name, file in document["clear"].items()}
     return ClientSide(layout, inputs, tuple(outputs), tail, clear)
+
+
+def _read_input(row: Mapping[str, Any], parts: Mapping[str, bytes]) -> InputCode | CutCode:
+    name, shape = row["name"], tuple(row["shape"])
+    if "form" not in row:
+        clips = tuple(row.get("clips", (False, False)))
+        return InputCode(name, shape, row["scale"], row["offset"], row["levels"], clips)
+    if row["form"] not in ("thermometer", "bins"):
+        raise ValueError(f"input {name!r} has the unknown form {row['form']!r}")
+    cuts, element = (read_array(parts[row[part]]) for part in ("cuts", "element"))
+    return CutCode(name, shape, cuts, element, row["form"], row["suffix"])
 
 
 def _spec(spec: TensorSpec) -> dict[str, Any]:

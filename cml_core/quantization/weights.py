@@ -6,6 +6,8 @@ rounds all weights of a channel together, so that what the layer computes change
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 __all__ = ["EXACT", "adapt_weights", "quantize_weights", "symmetric_top"]
@@ -17,6 +19,10 @@ _EXACT_TOP = 255
 _SAME = 5e-7
 #: How far, in steps, such weights may be from whole numbers: what float32 makes of products.
 EXACT = _SAME * _EXACT_TOP
+#: Weights that are multiples of larger steps need not be more exact than those of so many.
+_LEAST = 8
+#: Weights of each channel that candidates are tried on before all others.
+_TRIED = 8
 #: Weights below this count as zero.
 _TINY = 1e-300
 #: Share of the mean input power that is added to every input's own, so that a solution exists.
@@ -80,32 +86,40 @@ def exact_weights(
     weight: np.ndarray, axes: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Weights as whole multiples of one step per channel, or None if they are no such thing."""
-    size = np.abs(weight)
-    if size.size == 0 or not axes:
-        return None
-    moved = np.moveaxis(size, axes, range(-len(axes), 0))
-    rows = np.sort(moved.reshape(*moved.shape[: weight.ndim - len(axes)], -1), axis=-1)
-    largest = rows[..., -1:]
-    # The step is the smallest gap between two sizes, or one of its first parts.
-    gaps = np.diff(rows, axis=-1, prepend=0.0)
-    gaps = np.where(gaps > _SAME * largest, gaps, np.inf)
-    gap = gaps.min(axis=-1, keepdims=True)
-    gap = np.where(np.isfinite(gap), gap, 1.0)
-    step = np.zeros(gap.shape)
-    for part in (3, 2, 1):
-        with np.errstate(all="ignore"):
-            # A gap is a small difference of large numbers; the largest weight says it better.
-            count = np.rint(largest * (part / gap))
-            finer = np.where(count > 0, largest / count, gap / part)
-            places = rows / finer
-            off = np.abs(places - np.rint(places)).max(axis=-1, keepdims=True)
-        fits = (off <= EXACT) & (places[..., -1:] <= _EXACT_TOP + 0.5)
-        step = np.where(fits, finer, step)
-    if (step == 0).any():
+    if weight.size == 0 or not axes:
         return None
     pooled = {axis % weight.ndim for axis in axes}
-    step = step.reshape([1 if a in pooled else n for a, n in enumerate(weight.shape)])
+    kept = [axis for axis in range(weight.ndim) if axis not in pooled]
+    rows = np.abs(weight.transpose(*kept, *pooled)).reshape(-1, _pooled_size(weight, pooled))
+    largest = rows.max(axis=1, keepdims=True)
+    share = rows / np.where(largest > 0, largest, 1.0)
+    # The largest weight is a whole number of steps: the smallest that suits all the others. A few
+    # of them rule out nearly all numbers, and nearly all weights that are no such multiples.
+    few = share[:, np.linspace(0, rows.shape[1] - 1, min(rows.shape[1], _TRIED)).astype(int)]
+    top = np.zeros(len(rows), dtype=np.int64)
+    open_rows = np.arange(len(rows))
+    for count in range(1, _EXACT_TOP + 1):
+        fits = open_rows[_are_whole(few[open_rows] * count, count)]
+        fits = fits[_are_whole(share[fits] * count, count)]
+        top[fits] = count
+        open_rows = open_rows[top[open_rows] == 0]
+        if open_rows.size == 0:
+            break
+    if open_rows.size:
+        return None
+    shape = [1 if axis in pooled else size for axis, size in enumerate(weight.shape)]
+    step = (np.where(largest > 0, largest, 1.0)[:, 0] / top).reshape(shape)
     return np.rint(weight / step).astype(np.int64), step
+
+
+def _pooled_size(weight: np.ndarray, pooled: set[int]) -> int:
+    return math.prod(weight.shape[axis] for axis in pooled)
+
+
+def _are_whole(places: np.ndarray, count: int) -> np.ndarray:
+    """Whether all places of each row, the largest being `count`, are whole but for float32."""
+    off: np.ndarray = np.abs(places - np.rint(places)).max(axis=1, initial=0.0)
+    return off <= _SAME * max(count, _LEAST)
 
 
 def adapt_weights(weight: np.ndarray, inputs: np.ndarray, top: np.ndarray) -> np.ndarray:

@@ -49,6 +49,8 @@ class GatheringQuantizedOp:
     def __call__(self, ctx: LoweringContext, data, indices, **attributes):
         if not isinstance(indices, EncryptedTensor):
             return MovementQuantizedOp(self.numpy_op)(ctx, data, indices, **attributes)
+        if data.dtype.kind == "O":
+            ctx.refuse("its encrypted indices choose strings", 'Use tail="client".')
         axis = self.axis(data.ndim, indices.shape, **attributes)
         if axis is None:
             ctx.refuse("its encrypted indices have several parts", "Use indices of one part.")

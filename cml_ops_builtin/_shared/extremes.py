@@ -104,9 +104,11 @@ def extreme(ctx, x, steps, pick):
     if all(len(step.views) == 1 for step in steps):
         return pairwise(ctx, x, steps, pick)
     levels = x.register.interval.high - x.register.interval.low + 1
+    own = x.decode.grid
+    most = max(2**ctx.bits.activation_bits, 0 if own is None else own.levels)
     channel = _fold(x.channel, steps, np.maximum)
     alike = np.array_equal(channel, _fold(x.channel, steps, np.minimum))
-    if levels > 2**ctx.bits.activation_bits or not alike or not _is_rising(x):
+    if levels > most or not alike or not _is_rising(x):
         x = requantize(ctx, x)
         channel = _fold(x.channel, steps, np.maximum)
     integers = EncryptedTensor.on_grid(x.register, 1.0, 0.0, np.float64)

@@ -21,10 +21,10 @@ __all__ = [
     "clear_parameters",
     "grid_of",
     "integer_range",
+    "kept_integers",
     "on_integers",
     "propose_integers",
     "requantized",
-    "result_on_integers",
     "round_to",
     "seen_integers",
     "spread",
@@ -36,8 +36,6 @@ _NARROW = {"int4": (-8, 7), "uint4": (0, 15), "int2": (-2, 1), "uint2": (0, 3)}
 #: Most integers of one channel, and most numbers at once, at which a decode is examined.
 _POINTS = 2**16
 _SIZE = 2**22
-#: Largest table that the client decodes an output with, in entries.
-_CLIENT_TABLE = 2**20
 
 
 def integer_range(dtype):
@@ -172,14 +170,13 @@ def on_integers(ctx: LoweringContext, x: EncryptedTensor) -> EncryptedTensor:
     return lookup(ctx, x, Grid(1.0, first, int(value.max() - first) + 1))
 
 
-def result_on_integers(ctx: LoweringContext, y: EncryptedTensor) -> EncryptedTensor:
-    """Do the same with a node's result, unless only the client reads it, which decodes anything."""
-    if any(ctx.readers.get(name) for name in ctx.bound.node.outputs):
-        return on_integers(ctx, y)
-    interval = y.register.interval
-    entries = (interval.high - interval.low + 1) * y.decode.channels
-    left = ctx.config.tail == "client" and entries <= _CLIENT_TABLE
-    return y if left else on_integers(ctx, y)
+def kept_integers(y: EncryptedTensor, dtype) -> EncryptedTensor:
+    """Say of integers of a type that the model made them, so that they stay what they are."""
+    limits = integer_range(dtype)
+    if limits is None:
+        return y
+    low, high = limits
+    return y.kept_on(1.0, low, high - low + 1)
 
 
 def _is_straight(x: EncryptedTensor) -> bool:

@@ -1,0 +1,266 @@
+"""Inputs of which a model only asks on which side of given cuts they lie.
+
+The client compares; what it encrypts says for each element between which of its cuts it lies, as
+one bit for each cut (a thermometer) or as one integer (the bin). Nothing is lost by it. Any
+function of an element is a weighted sum of its bits, so with a thermometer no function of an
+input costs a lookup.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+
+from cml_core.calibration.stats import Cuts
+from cml_core.program.execute import apply_instruction
+from cml_core.program.instructions import Interval, Opcode
+from cml_core.program.ranges import Bounds
+from cml_core.program.rules import MOVES, flattened
+from cml_core.quantization.builder import ProgramBuilder, Register
+from cml_core.quantization.encrypted import Decode, EncryptedTensor
+
+__all__ = ["CutCode", "Form", "Parts", "cut_input", "function_of_bits", "parts_of", "uniform_cuts"]
+
+Form = Literal["thermometer", "bins"]
+
+#: Instructions that take each element of their result from one element of their operand.
+_PICKS = MOVES - {Opcode.CONCAT, Opcode.PAD}
+
+
+@attrs.frozen(slots=True, eq=False)
+class CutCode:
+    """How a model input becomes integers that say between which cuts each element lies.
+
+    Parameters
+    ----------
+    name : str
+        The model's input.
+    shape : tuple of int
+        Shape of one sample.
+    cuts : float64 array of shape (T,)
+        The cuts, element by element, each element's in ascending order.
+    element : int array of shape (T,)
+        Which element of a flattened sample each cut belongs to, in ascending order.
+    form : {"thermometer", "bins"}
+        One bit for each cut, `x > cut`; or one integer for each element that has cuts, how many of
+        them it exceeds.
+    suffix : str
+        What tells several codes of one input apart.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    cuts: np.ndarray
+    element: np.ndarray
+    form: Form
+    suffix: str = ""
+
+    @property
+    def elements(self) -> np.ndarray:
+        """Elements that have cuts, in ascending order; nothing is encrypted of the others."""
+        return np.unique(self.element)
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Shape of what is encrypted for one sample."""
+        return (len(self.cuts) if self.form == "thermometer" else len(self.elements),)
+
+    @property
+    def outside(self) -> str:
+        """What a value that is not calibrated for is, in words."""
+        return "that are not numbers"
+
+    @property
+    def owner(self) -> np.ndarray:
+        """`(T, elements)`: one where a cut belongs to an element, else zero."""
+        owner: np.ndarray = np.zeros((len(self.cuts), len(self.elements)), dtype=np.int64)
+        owner[np.arange(len(self.cuts)), np.searchsorted(self.elements, self.element)] = 1
+        return owner
+
+    def encode(self, samples: np.ndarray) -> tuple[np.ndarray, int]:
+        """Integers for samples `(N, *S)`, held as floats; and how many had values that are none."""
+        x = flattened(samples)[:, self.element]
+        count = 0
+        if x.dtype.kind == "f" and np.isnan(x).any():
+            count = int(np.isnan(x).any(axis=1).sum())
+        bits = (x > self.cuts).astype(np.float32)
+        return (bits if self.form == "thermometer" else bits @ self.owner), count
+
+
+@attrs.frozen(slots=True, eq=False)
+class Parts:
+    """Where the elements of a register are encrypted: in registers of different widths.
+
+    Parameters
+    ----------
+    registers : tuple of Register
+        One-dimensional.
+    part : int array of shape (elements,)
+        Which of them holds each element; -1 for those that are zero.
+    first, number : int arrays of shape (elements,)
+        Where in it, and how many bits are to be added up; one if it is an integer.
+    where : int array
+        For each element of the register, which of the elements it is.
+    """
+
+    registers: tuple[Register, ...]
+    part: np.ndarray
+    first: np.ndarray
+    number: np.ndarray
+    where: np.ndarray
+
+    def is_bits(self, part: int) -> bool:
+        """Whether a register holds bits."""
+        return part < 0 or self.registers[part].interval.high == 1
+
+
+def cut_input(
+    builder: ProgramBuilder,
+    name: str,
+    samples: np.ndarray,
+    cuts: Cuts,
+    form: Form,
+    dtype: np.dtype[Any],
+) -> tuple[tuple[CutCode, ...], EncryptedTensor]:
+    """Declare a model input that is encrypted by its cuts, and return it as a tensor.
+
+    The tensor's integers are the bins; the real value of one is among those that are in it. Bins
+    of different widths are inputs of their own, so that each is looked up at its own width. The
+    register that holds all of them is there for whoever asks for it; lookups go back to these.
+    """
+    shape = samples.shape[1:]
+    size = math.prod(shape)
+    number = np.bincount(cuts.element, minlength=size)
+    widths = np.array([int(count).bit_length() for count in number])
+    if form == "thermometer":
+        widths = np.minimum(widths, 1)
+    codes: list[CutCode] = []
+    registers: list[Register] = []
+    rows: list[Register] = []
+    part, first = np.full(size, -1), np.zeros(size, dtype=np.int64)
+    for width in np.unique(widths[widths > 0]).tolist():
+        (elements,) = np.nonzero(widths == width)
+        mine = np.isin(cuts.element, elements)
+        suffix = f"/{width}" if codes else ""
+        code = CutCode(name, shape, cuts.values[mine], cuts.element[mine], form, suffix)
+        integers = code.encode(samples)[0].astype(np.int64)
+        top = 1 if form == "thermometer" else int(number[elements].max())
+        register = builder.input(name + suffix, integers, Interval(0, top))
+        part[elements] = len(registers)
+        first[elements] = np.arange(len(elements))
+        if form == "thermometer":
+            first[elements] = np.searchsorted(code.element, elements)
+            rows.append(builder.emit(Opcode.MATMUL, [register], constants={"weight": code.owner}))
+        else:
+            bounds = np.zeros(len(elements), dtype=np.int64), number[elements]
+            register = attrs.evolve(register, bounds=Bounds(*bounds), packed=True)
+            rows.append(register)
+        registers.append(register)
+        codes.append(code)
+    if form != "thermometer":
+        number = np.minimum(number, 1)
+    # The last one is a zero, for elements without cuts.
+    rows[-1] = builder.emit(Opcode.PAD, [rows[-1]], {"before": (0,), "after": (1,)})
+    line = rows[0] if len(rows) == 1 else builder.emit(Opcode.CONCAT, rows, {"axis": 0})
+    order = np.concatenate([code.elements for code in codes])
+    place = np.full(size, len(order))
+    place[order] = np.arange(len(order))
+    whole = builder.emit(Opcode.GATHER, [line], constants={"index": place.reshape(shape)})
+    every = np.arange(size).reshape(shape)
+    builder.parts[whole.position] = Parts(tuple(registers), part, first, number, every)
+    values = _typical(cuts, samples.reshape(len(samples), size).astype(np.float64))
+    decode = Decode(size, lambda q, c: values[c, np.clip(q, 0, values.shape[1] - 1)])
+    return tuple(codes), EncryptedTensor(whole, every, decode, dtype)
+
+
+def uniform_cuts(samples: np.ndarray, bits: int) -> Cuts:
+    """Cuts that divide the range of each element into steps of one size."""
+    x = samples.reshape(len(samples), -1).astype(np.float64)
+    low, high = x.min(axis=0), x.max(axis=0)
+    steps = (np.arange(2**bits - 1) + 1) / 2**bits
+    varies = np.flatnonzero(high > low)
+    values = low[varies, np.newaxis] + (high - low)[varies, np.newaxis] * steps
+    return Cuts.of(values.reshape(-1), np.repeat(varies, len(steps)))
+
+
+def _typical(cuts: Cuts, x: np.ndarray) -> np.ndarray:
+    """`(elements of a sample, bins)`: a value in each bin, well away from its ends.
+
+    It is the median of the calibration samples there, or else the middle. The first and the last
+    bin have one end only; without samples their values are as far from it as the element's cuts
+    are apart.
+    """
+    size = x.shape[1]
+    number = np.bincount(cuts.element, minlength=size)
+    values = np.zeros((size, int(number.max(initial=0)) + 1))
+    for element in range(size):
+        own, seen = cuts.values[cuts.element == element], x[:, element]
+        if not own.size:
+            values[element] = np.median(seen) if len(seen) else 0.0
+            continue
+        apart = max(float(np.ptp(own)), float(np.abs(own).max()) * 1e-3, 1e-6)
+        edges = np.concatenate([[own[0] - apart], own, [own[-1] + apart]])
+        middles = edges[:-1] + np.diff(edges) / 2
+        # Between neighbouring numbers there is no middle; the upper one is in the bin.
+        middles = np.where(middles > edges[:-1], middles, edges[1:])
+        bins = (seen[:, np.newaxis] > own).sum(axis=1)
+        for each in np.unique(bins).tolist():
+            inside = np.sort(seen[bins == each])
+            middles[each] = inside[(len(inside) - 1) // 2]
+        values[element, : len(middles)] = middles
+        values[element, len(middles) :] = middles[-1]
+    return values
+
+
+def parts_of(builder: ProgramBuilder, register: Register) -> Parts | None:
+    """Where the elements of a register are encrypted, if it only moves those of such an input."""
+    if not builder.parts:
+        return None
+    where = np.arange(register.size).reshape(register.shape)
+    position = register.position
+    while position not in builder.parts:
+        instruction = builder.at(position)
+        if instruction.opcode not in _PICKS or len(instruction.inputs) != 1:
+            return None
+        shape = builder.at(instruction.inputs[0]).shape
+        places = np.arange(math.prod(shape)).reshape(1, *shape)
+        where = apply_instruction(instruction, [places])[0].reshape(-1)[where]
+        position = instruction.inputs[0]
+    parts: Parts = builder.parts[position]
+    return attrs.evolve(parts, where=parts.where.reshape(-1)[where])
+
+
+def function_of_bits(
+    builder: ProgramBuilder, bits: Register, first: np.ndarray, changes: np.ndarray
+) -> Register:
+    """`sum_k changes[k] * bits[first + k]` for each element: clear work only.
+
+    Parameters
+    ----------
+    bits : Register
+        One-dimensional.
+    first : int array
+        Of the result's shape.
+    changes : int array of shape (K, *result)
+        What the k-th bit of each element adds.
+    """
+    total = None
+    for factor, offset in _slots(changes):
+        index = np.where(factor != 0, first + offset, 0)
+        term = builder.emit(Opcode.GATHER, [bits], constants={"index": index})
+        if (factor != 1).any():
+            term = builder.emit(Opcode.MULTIPLY, [term], constants={"operand": factor})
+        total = term if total is None else builder.emit(Opcode.ADD, [total, term])
+    assert total is not None
+    return total
+
+
+def _slots(changes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The changes that are not zero, packed: the sizes in each slot, and which bits they are of."""
+    order = np.argsort(changes == 0, axis=0, kind="stable")
+    packed = np.take_along_axis(changes, order, axis=0)
+    used = int((changes != 0).sum(axis=0).max(initial=0))
+    return [(packed[k], order[k]) for k in range(max(used, 1))]
