@@ -17,7 +17,7 @@ from cml_core.plugin_api import (
     hookimpl,
 )
 from cml_ops_builtin._shared.booleans import combine_booleans
-from cml_ops_builtin._shared.comparison import combine_compared, quantized_comparison
+from cml_ops_builtin._shared.comparison import asks, combine_compared, quantized_comparison
 
 _of_booleans = combine_booleans(np.equal)
 # Two grids may not share their points; what is nearest then counts as equal.
@@ -41,6 +41,7 @@ def cml_op():
         schema=OpSchema("Equal", since_versions=(7, 11, 13, 19), kind=OpKind.ELEMENTWISE),
         numpy_op=equal,
         quantized_op=quantized_comparison(np.equal, equal_registers),
+        calibration_hook=asks(np.equal),
         examples=(
             OpExample((integers, np.uint8(7)), tolerance=0.0, name="a clear integer"),
             OpExample(

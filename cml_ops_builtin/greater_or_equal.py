@@ -15,7 +15,7 @@ from cml_core.plugin_api import (
     OpSchema,
     hookimpl,
 )
-from cml_ops_builtin._shared.comparison import ORDER_RESTRICTIONS, quantized_comparison
+from cml_ops_builtin._shared.comparison import ORDER_RESTRICTIONS, asks, quantized_comparison
 
 
 def greater_or_equal(a, b):
@@ -31,6 +31,7 @@ def cml_op():
         schema=OpSchema("GreaterOrEqual", since_versions=(12, 16), kind=OpKind.ELEMENTWISE),
         numpy_op=greater_or_equal,
         quantized_op=quantized_comparison(np.greater_equal),
+        calibration_hook=asks(np.greater_equal),
         examples=(
             OpExample((x, np.array(0.25, dtype=np.float32)), tolerance=0.0, name="a threshold"),
             OpExample((y[0], x), encrypted=(1,), tolerance=0.0, name="encrypted on the right"),

@@ -46,11 +46,9 @@ class _Model:
         self.ensemble = classic_ensemble("class", self.targets, attributes)
         exact = attributes.get("base_values_as_tensor")
         self.base = base_values(attributes["base_values"], exact, self.targets)
-        self.signed = bool((self.ensemble.leaves < 0).any())
         self.post_transform = attributes["post_transform"]
-        if self.pair and not self.signed and self.post_transform == "LOGISTIC":
-            # Scores that cannot be negative are probabilities.
-            self.post_transform = "NONE"
+        # Scores that cannot be negative are probabilities, unless they are made such.
+        self.signed = bool((self.ensemble.leaves < 0).any()) or self.post_transform == "LOGISTIC"
 
     @property
     def middle(self):

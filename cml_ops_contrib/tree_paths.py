@@ -43,8 +43,9 @@ def tree_paths(x, cuts, feature, weights, low, high, *stages):
 
 
 def _ask_for_cuts(recorder, inputs, outputs, attributes):
-    _, cuts, feature, *_ = inputs
-    recorder.propose_cuts(0, cuts, feature)
+    x, cuts, feature, *_ = inputs
+    element = feature + x.shape[1] * np.arange(len(x))[:, np.newaxis]
+    recorder.propose_cuts(0, np.tile(cuts, len(x)), element.reshape(-1))
 
 
 class QuantizedTreePaths:

@@ -25,6 +25,8 @@ from cml_core.samples import SampleLayout
 
 __all__ = ["input_cuts"]
 
+#: How large numbers may be: all of them; those that 64 bits hold once they are cast, and 32 bits.
+_REACHES = (math.inf, 2.0**62, 2.0**30)
 #: Calibration samples on which what was found is checked.
 _CHECKED = 256
 
@@ -104,13 +106,11 @@ def _brought_back(
     if x.dtype.kind not in "fiu":
         return None
     if tensor == name:
-        size = math.prod(x.shape[1:])
-        return _of_dtype(cuts.along(size, x.shape[-1] if x.ndim > 1 else 1), x.dtype)
-    if x.dtype not in (np.float32, np.float64):
+        return _of_dtype(cuts, x.dtype)
+    if x.dtype not in (np.float32, np.float64, np.int32, np.int64):
         return None
-    probe = _Probe(graph, layout, samples, name, tensor)
     try:
-        return probe.bring_back(cuts)
+        return _Probe(graph, layout, samples, name, tensor).bring_back(cuts)
     except (NodeError, ValueError):
         # Something between does not take all numbers that were tried.
         return None
@@ -135,6 +135,7 @@ class _Probe:
     name: str
     tensor: str
     nodes: tuple[BoundNode, ...] = attrs.field(init=False)
+    axis: int = attrs.field(init=False)
 
     @nodes.default
     def _needed(self) -> tuple[BoundNode, ...]:
@@ -145,12 +146,37 @@ class _Probe:
                 kept.append(bound)
         return tuple(reversed(kept))
 
+    @axis.default
+    def _of_samples(self) -> int:
+        """The axis of the tensor that counts samples.
+
+        Raises
+        ------
+        ValueError
+            It has no such axis.
+        """
+        if not self.layout.batched:
+            return 0
+        two, three = (self._computed(self._alike(count))[0].shape for count in (2, 3))
+        axes = [k for k, sizes in enumerate(zip(two, three, strict=False)) if sizes == (2, 3)]
+        if len(two) != len(three) or len(axes) != 1:
+            raise ValueError(f"no axis of {self.tensor!r} counts samples")
+        return axes[0]
+
+    def _alike(self, count: int) -> np.ndarray:
+        first = self.samples[self.name][:1]
+        return np.repeat(first.reshape(1, -1), count, axis=0)
+
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """The tensor for inputs `(N, elements)`, flattened alike."""
-        return self.tensors(x).reshape(len(x), -1)
+        rows = self._computed(x)
+        if not self.layout.batched:
+            return np.stack(rows).reshape(len(x), -1)
+        moved: np.ndarray = np.moveaxis(rows[0], self.axis, 0)
+        return moved.reshape(len(x), -1)
 
-    def tensors(self, x: np.ndarray) -> np.ndarray:
-        """The tensor for inputs `(N, elements)`."""
+    def _computed(self, x: np.ndarray) -> list[np.ndarray]:
+        """The tensor for inputs `(N, elements)`, for all at once where the model allows it."""
         feeds = {k: np.repeat(v[:1], len(x), axis=0) for k, v in self.samples.items()}
         feeds[self.name] = x.reshape(len(x), *self.samples[self.name].shape[1:])
         rows = []
@@ -158,15 +184,20 @@ class _Probe:
             values = {**self.graph.constants, **batch}
             (result,) = interpret(self.nodes, values, [self.tensor], run_numpy_op).values()
             rows.append(result)
-        joined: np.ndarray = np.concatenate(rows) if self.layout.batched else np.stack(rows)
-        return joined
+        return rows
 
     def bring_back(self, cuts: Cuts) -> Cuts | None:
-        """Bisect for all cuts at once."""
+        """Search the numbers of the input, or those that may be cast to integers."""
+        for reach in _REACHES:
+            found = self._within(cuts, reach)
+            if found is not None:
+                return found
+        return None
+
+    def _within(self, cuts: Cuts, reach: float) -> Cuts | None:
+        """Bisect for all cuts at once, between numbers of some size."""
         x = self.samples[self.name]
         flat = x.reshape(len(x), -1)
-        shape = self.tensors(flat[:1]).shape[1:]
-        cuts = cuts.along(math.prod(shape), shape[-1] if shape else 1)
         source, rises = self._sources(flat)
         if (source[cuts.element] == -2).any():
             return None
@@ -181,20 +212,20 @@ class _Probe:
             reached = self(probes)[rows, element] > values
             return np.where(up, reached, ~reached)
 
-        ends = np.array([np.finfo(x.dtype).min, np.finfo(x.dtype).max], dtype=x.dtype)
+        info = np.finfo(x.dtype) if x.dtype.kind == "f" else np.iinfo(x.dtype)
+        ends = np.array([max(info.min, -reach), min(info.max, reach)]).astype(x.dtype)
         low, high = (np.full(len(values), place) for place in _place(ends))
         always, never = exceeds(low), ~exceeds(high)
         while (high - low > 1).any():
             middle = low + (high - low) // low.dtype.type(2)
             above = exceeds(middle)
             low, high = np.where(above, low, middle), np.where(above, middle, high)
-        open_ = ~(always | never)
-        brought = _number(low, x.dtype)[open_].astype(np.float64)
-        if not self._agrees(
-            flat, cuts.element[free][open_], values[open_], own[open_], up[open_], brought
-        ):
+        brought = _number(low, x.dtype).astype(np.float64)
+        brought = np.where(always, -np.inf, np.where(never, np.inf, brought))
+        if not self._agrees(flat, element, values, own, up, brought):
             return None
-        return Cuts.of(brought, own[open_])
+        open_ = np.isfinite(brought)
+        return Cuts.of(brought[open_], own[open_])
 
     def _sources(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For each element of the tensor its element of the input, and whether it rises with it.
@@ -232,10 +263,16 @@ def _place(x: np.ndarray) -> np.ndarray:
     """Numbers as unsigned integers in the same order."""
     raw: Any = x.view(f"u{x.dtype.itemsize}")
     top = raw.dtype.type(1 << (8 * x.dtype.itemsize - 1))
-    return np.where(raw & top, ~raw, raw | top)
+    if x.dtype.kind == "i":
+        raw = raw ^ top
+    else:
+        raw = np.where(raw & top, ~raw, raw | top)
+    return raw  # type: ignore[no-any-return]
 
 
 def _number(place: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """The numbers at places."""
     top = place.dtype.type(1 << (8 * dtype.itemsize - 1))
-    return np.where(place & top, place ^ top, ~place).view(dtype)
+    flip = dtype.kind == "i" or (place & top).astype(bool)
+    number: np.ndarray = np.where(flip, place ^ top, ~place).view(dtype)
+    return number

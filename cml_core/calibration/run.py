@@ -12,7 +12,7 @@ from cml_core.calibration.pullback import input_cuts
 from cml_core.calibration.stats import CalibrationRecorder, CalibrationStats
 from cml_core.errors import CalibrationError, NodeError
 from cml_core.feeds import bind_arguments
-from cml_core.graph.bind import BoundNode, run_numpy_op
+from cml_core.graph.bind import BoundGraph, BoundNode, run_numpy_op
 from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
 from cml_core.samples import SampleLayout
@@ -53,7 +53,22 @@ def calibrate(
     layout = SampleLayout(module.inputs, module.outputs)
     samples = layout.split(_by_name(module, data))
     _check(samples)
+    graph = module.graph
     recorder = CalibrationRecorder(observer, n_bits)
+    for feeds in layout.batches(samples, _CHUNK):
+        _observe(graph, feeds, recorder)
+    # What is asked of a sample is said of one sample.
+    asked = CalibrationRecorder(observer, n_bits)
+    for feeds in layout.batches({name: array[:1] for name, array in samples.items()}, 1):
+        _observe(graph, feeds, asked)
+    cuts = input_cuts(graph, layout, samples, asked.cuts)
+    return recorder.finish(samples, agreed_grids(graph, recorder.proposals), cuts)
+
+
+def _observe(
+    graph: BoundGraph, feeds: Mapping[str, np.ndarray], recorder: CalibrationRecorder
+) -> None:
+    """Run the model once and let the recorder and all calibration hooks see it."""
 
     def evaluate(bound: BoundNode, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
         outputs = run_numpy_op(bound, tensors)
@@ -62,7 +77,7 @@ def calibrate(
                 recorder.observe(name, value)
         hook = bound.plugin.calibration_hook
         if hook is not None:
-            recorder.turn_to(bound.name, bound.node.inputs)
+            recorder.turn_to(bound.name, bound.node.inputs, graph.constants)
             try:
                 hook(recorder, tensors, outputs, bound.attributes)
             except Exception as error:
@@ -70,13 +85,9 @@ def calibrate(
                 raise NodeError(bound.name, bound.key.op_type, reason) from error
         return outputs
 
-    graph = module.graph
-    for feeds in layout.batches(samples, _CHUNK):
-        for name, value in feeds.items():
-            recorder.observe(name, value)
-        interpret(graph.nodes, {**graph.constants, **feeds}, (), evaluate)
-    cuts = input_cuts(graph, layout, samples, recorder.cuts)
-    return recorder.finish(samples, agreed_grids(graph, recorder.proposals), cuts)
+    for name, value in feeds.items():
+        recorder.observe(name, value)
+    interpret(graph.nodes, {**graph.constants, **feeds}, (), evaluate)
 
 
 def _by_name(module: NumpyModule, data: Any) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -68,12 +68,6 @@ class Cuts:
         pairs = np.unique(pairs.reshape(-1, 2), axis=0)
         return cls(pairs[:, 1], pairs[:, 0].astype(np.int64))
 
-    def along(self, size: int, features: int) -> Cuts:
-        """Cuts of a whole sample of so many elements, if these are for each of its features."""
-        rows = np.arange(size // max(features, 1))[:, np.newaxis]
-        element = (rows * features + self.element).reshape(-1)
-        return Cuts.of(np.tile(self.values, len(rows)), element)
-
 
 @attrs.frozen(slots=True, eq=False, repr=False)
 class CalibrationStats:
@@ -127,6 +121,7 @@ class CalibrationRecorder:
     _observers: dict[str, Observer] = attrs.field(factory=dict, init=False)
     _by_node: dict[str, dict[str, Any]] = attrs.field(factory=dict, init=False)
     _node: str = attrs.field(default="", init=False)
+    _constants: Container[str] = attrs.field(default=(), init=False)
     _inputs: tuple[str, ...] = attrs.field(default=(), init=False)
 
     def observe(self, tensor: str, values: np.ndarray) -> None:
@@ -135,8 +130,11 @@ class CalibrationRecorder:
             self._observers[tensor] = make_observer(self.observer)
         self._observers[tensor].update(np.asarray(values))
 
-    def turn_to(self, node: str, inputs: Sequence[str] = ()) -> None:
+    def turn_to(
+        self, node: str, inputs: Sequence[str] = (), constants: Container[str] = ()
+    ) -> None:
         """Make `notes` those of the given node, which takes the given tensors."""
+        self._constants = constants
         self.notes = self._by_node.setdefault(node, {})
         self._node, self._inputs = node, tuple(inputs)
 
@@ -169,7 +167,7 @@ class CalibrationRecorder:
         grid = ProposedGrid(scale, offset, levels, clips)
         self.proposals.setdefault(self._inputs[position], {})[self._node] = grid
 
-    def propose_cuts(self, position: int, values: Any, feature: Any) -> None:
+    def propose_cuts(self, position: int, values: Any, element: Any) -> None:
         """Say that the current node asks of one of its inputs only which elements exceed what.
 
         If all readers of a model input do so, the client encrypts it by the cuts; see
@@ -181,10 +179,15 @@ class CalibrationRecorder:
             Which of the node's inputs.
         values : array of shape (T,)
             The cuts: the node asks whether `x > value`.
-        feature : int array of shape (T,)
-            Which index of the tensor's last axis each is for, all others being alike.
+        element : int array of shape (T,)
+            Which element of the flattened tensor each is for. What is said of a batch is of no
+            account: hooks are called with a single sample too.
         """
-        self.cuts[self._inputs[position], self._node] = Cuts.of(values, feature)
+        self.cuts[self._inputs[position], self._node] = Cuts.of(values, element)
+
+    def is_constant(self, position: int) -> bool:
+        """Whether one of the current node's inputs is the same for all samples."""
+        return self._inputs[position] in self._constants
 
     def finish(
         self,

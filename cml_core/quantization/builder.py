@@ -143,12 +143,12 @@ class ProgramBuilder:
             Whether the result holds several operands in each integer.
         """
         attributes, constants = attributes or {}, constants or {}
-        key = _fingerprint(opcode, inputs, attributes, constants, shape)
+        positions = tuple(register.position for register in inputs)
+        key = _fingerprint(opcode, positions, attributes, constants, shape)
         known = self._known.get(key)
         if known is not None:
             return known
         unknown = Interval(0, 0)
-        positions = tuple(register.position for register in inputs)
         draft = Instruction(
             opcode, positions, shape or (), unknown, unknown, attributes, constants, self.node
         )
@@ -176,8 +176,25 @@ class ProgramBuilder:
         return self._instructions[register.position]
 
     def program(self, outputs: Sequence[Register]) -> Program:
-        """Return the program with these outputs, without what they do not need."""
-        positions = tuple(register.position for register in outputs)
+        """Return the program with these outputs, without what they do not need.
+
+        Instructions that are equal but for the registers of equal ones are there once: `emit` had
+        forgotten a register in between that nobody needed any more.
+        """
+        place: list[int] = []
+        known: dict[bytes, int] = {}
+        for position, instruction in enumerate(self._instructions):
+            inputs = tuple(place[k] for k in instruction.inputs)
+            key = _fingerprint(
+                instruction.opcode,
+                inputs,
+                instruction.attributes,
+                instruction.constants,
+                (*instruction.shape, instruction.interval),
+            )
+            place.append(known.setdefault(key, position))
+            self._instructions[position] = attrs.evolve(instruction, inputs=inputs)
+        positions = tuple(place[register.position] for register in outputs)
         return Program(tuple(self._instructions), positions).pruned()
 
     @contextlib.contextmanager
@@ -217,10 +234,18 @@ class ProgramBuilder:
                 np.clip(end, register.interval.low, register.interval.high) for end in proven
             )
             return low, high
+        low, high = self.widen(*self.seen(register, channel, count))
+        return np.maximum(low, proven[0]), np.minimum(high, proven[1])
+
+    def seen(
+        self, register: Register, channel: np.ndarray, count: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest integer of each channel on the calibration samples, if there are."""
+        if register.samples.size == 0:
+            return pooled(channel, count, register.bounds.low, register.bounds.high)
         low = register.samples.min(axis=0).astype(np.int64)
         high = register.samples.max(axis=0).astype(np.int64)
-        low, high = self.widen(*pooled(channel, count, low, high))
-        return np.maximum(low, proven[0]), np.minimum(high, proven[1])
+        return pooled(channel, count, low, high)
 
     def _append(
         self,
@@ -286,13 +311,12 @@ def _hull(bounds: Bounds) -> Interval:
 
 def _fingerprint(
     opcode: Opcode,
-    inputs: Sequence[Register],
+    positions: tuple[int, ...],
     attributes: Mapping[str, Any],
     constants: Mapping[str, np.ndarray],
-    shape: tuple[int, ...] | None,
+    shape: tuple[Any, ...] | None,
 ) -> bytes:
     digest = hashlib.sha256()
-    positions = [register.position for register in inputs]
     digest.update(repr((opcode.value, positions, sorted(attributes.items()), shape)).encode())
     for name, array in sorted(constants.items()):
         digest.update(repr((name, array.shape, array.dtype.str)).encode())

@@ -41,8 +41,8 @@ class InputCode:
         The model's input.
     shape : tuple of int
         Shape of one sample.
-    scale, offset : float
-        Step and lowest value.
+    scale, offset : float or float64 array of the sample's shape
+        Step and lowest value, of all elements or of each.
     levels : int
         Number of integers.
     clips : tuple of bool
@@ -51,15 +51,17 @@ class InputCode:
 
     name: str
     shape: tuple[int, ...]
-    scale: float
-    offset: float
+    scale: float | np.ndarray
+    offset: float | np.ndarray
     levels: int
     clips: tuple[bool, bool] = (False, False)
 
     @property
-    def start(self) -> tuple[float, float]:
+    def start(self) -> tuple[float | np.ndarray, float]:
         """Steps from zero to the lowest value: what is taken off before rounding, and after it."""
         steps = self.offset / self.scale
+        if isinstance(steps, np.ndarray):
+            return steps, 0.0
         whole = float(np.rint(steps))
         return (0.0, whole) if abs(steps - whole) < _WHOLE else (steps, 0.0)
 
@@ -72,12 +74,14 @@ class InputCode:
     def outside(self) -> str:
         """What a value that is not calibrated for is, in words."""
         top = self.offset + self.scale * (self.levels - 1)
+        if isinstance(top, np.ndarray):
+            return "outside the range that is calibrated for each of its elements"
         return f"outside the calibrated range [{self.offset:g}, {top:g}]"
 
     def precision(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """In which floats inputs of a dtype are quantized: float32 where it is exact enough."""
-        farthest = max(abs(self.offset), abs(self.offset + self.scale * self.levels))
-        error = (farthest / self.scale + self.levels) * np.finfo(np.float32).eps
+        farthest = np.maximum(abs(self.offset), abs(self.offset + self.scale * self.levels))
+        error = np.max(farthest / self.scale + self.levels) * np.finfo(np.float32).eps
         narrow = dtype == np.float32 and error < _SLACK / 4
         return np.dtype(np.float32 if narrow else np.float64)
 
@@ -86,9 +90,9 @@ class InputCode:
         # One pass after another over the same memory.
         dtype = self.precision(samples.dtype)
         before, after = self.start
-        place = np.divide(samples, dtype.type(self.scale), dtype=dtype)
-        if before:
-            place -= dtype.type(before)
+        place = np.divide(samples, np.asarray(self.scale, dtype), dtype=dtype)
+        if np.any(before):
+            place -= np.asarray(before, dtype)
         if place.size == 0:
             return place, 0
         outside = self._saturate(place, after)

@@ -11,6 +11,7 @@ from cml_core.calibration.observers import OBSERVERS
 from cml_core.errors import ConfigError
 
 __all__ = [
+    "InputScales",
     "NodeConfig",
     "QuantConfig",
     "Ranges",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 Tail = Literal["client", "server"]
+InputScales = Literal["one", "each"]
 Thresholds = Literal["thermometer", "bins", "uniform"]
 Ranges = Literal["calibrated", "proven"]
 Rounding = Literal["exact", "approximate"]
@@ -142,6 +144,10 @@ class QuantConfig:
         weights and input ranges prove that they can be.
     margin : float
         Share of the calibrated range that is added on both sides.
+    input_scales : {"one", "each"}
+        Whether an input of the model has one scale, or each of its elements its own, which folds
+        into the weights that it meets. The second is for features that differ in size, not for
+        images, whose pixels share weights.
     thresholds : {"thermometer", "bins", "uniform"}
         How the client encrypts an input of which the model only asks whether it exceeds certain
         thresholds, as tree ensembles do. `"thermometer"`: one bit for each threshold, so that no
@@ -172,6 +178,7 @@ class QuantConfig:
     observer: str = attrs.field(default="minmax", validator=_one_of(*OBSERVERS))
     ranges: Ranges = attrs.field(default="calibrated", validator=_one_of("calibrated", "proven"))
     margin: float = attrs.field(default=0.2, validator=_margin)
+    input_scales: InputScales = attrs.field(default="one", validator=_one_of("one", "each"))
     thresholds: Thresholds = attrs.field(
         default="thermometer", validator=_one_of("thermometer", "bins", "uniform")
     )

@@ -26,8 +26,8 @@ __all__ = ["CutCode", "Form", "Parts", "cut_input", "function_of_bits", "parts_o
 
 Form = Literal["thermometer", "bins"]
 
-#: Instructions that take each element of their result from one element of their operand.
-_PICKS = MOVES - {Opcode.CONCAT, Opcode.PAD}
+#: Instructions that take each element of their result from one element of an operand.
+_PICKS = MOVES - {Opcode.PAD}
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -61,7 +61,8 @@ class CutCode:
     @property
     def elements(self) -> np.ndarray:
         """Elements that have cuts, in ascending order; nothing is encrypted of the others."""
-        return np.unique(self.element)
+        elements: np.ndarray = np.unique(self.element)
+        return elements
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -171,7 +172,7 @@ def cut_input(
     whole = builder.emit(Opcode.GATHER, [line], constants={"index": place.reshape(shape)})
     every = np.arange(size).reshape(shape)
     builder.parts[whole.position] = Parts(tuple(registers), part, first, number, every)
-    values = _typical(cuts, samples.reshape(len(samples), size).astype(np.float64))
+    values = _typical(cuts, samples.reshape(len(samples), size).astype(np.float64), dtype)
     decode = Decode(size, lambda q, c: values[c, np.clip(q, 0, values.shape[1] - 1)])
     return tuple(codes), EncryptedTensor(whole, every, decode, dtype)
 
@@ -186,8 +187,8 @@ def uniform_cuts(samples: np.ndarray, bits: int) -> Cuts:
     return Cuts.of(values.reshape(-1), np.repeat(varies, len(steps)))
 
 
-def _typical(cuts: Cuts, x: np.ndarray) -> np.ndarray:
-    """`(elements of a sample, bins)`: a value in each bin, well away from its ends.
+def _typical(cuts: Cuts, x: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """`(elements of a sample, bins)`: a number of a dtype in each bin, well away from its ends.
 
     It is the median of the calibration samples there, or else the middle. The first and the last
     bin have one end only; without samples their values are as far from it as the element's cuts
@@ -205,7 +206,8 @@ def _typical(cuts: Cuts, x: np.ndarray) -> np.ndarray:
         edges = np.concatenate([[own[0] - apart], own, [own[-1] + apart]])
         middles = edges[:-1] + np.diff(edges) / 2
         # Between neighbouring numbers there is no middle; the upper one is in the bin.
-        middles = np.where(middles > edges[:-1], middles, edges[1:])
+        near = np.ceil(middles) if dtype.kind in "iu" else middles.astype(dtype)
+        middles = np.where(near > edges[:-1], near, edges[1:])
         bins = (seen[:, np.newaxis] > own).sum(axis=1)
         for each in np.unique(bins).tolist():
             inside = np.sort(seen[bins == each])
@@ -217,20 +219,26 @@ def _typical(cuts: Cuts, x: np.ndarray) -> np.ndarray:
 
 def parts_of(builder: ProgramBuilder, register: Register) -> Parts | None:
     """Where the elements of a register are encrypted, if it only moves those of such an input."""
-    if not builder.parts:
+    found = _origin(builder, register.position) if builder.parts else None
+    if found is None:
         return None
-    where = np.arange(register.size).reshape(register.shape)
-    position = register.position
-    while position not in builder.parts:
-        instruction = builder.at(position)
-        if instruction.opcode not in _PICKS or len(instruction.inputs) != 1:
-            return None
-        shape = builder.at(instruction.inputs[0]).shape
-        places = np.arange(math.prod(shape)).reshape(1, *shape)
-        where = apply_instruction(instruction, [places])[0].reshape(-1)[where]
-        position = instruction.inputs[0]
-    parts: Parts = builder.parts[position]
+    parts, where = found
     return attrs.evolve(parts, where=parts.where.reshape(-1)[where])
+
+
+def _origin(builder: ProgramBuilder, position: int) -> tuple[Parts, np.ndarray] | None:
+    """The input whose elements a register moves, and which of them is where."""
+    instruction = builder.at(position)
+    if position in builder.parts:
+        size = math.prod(instruction.shape)
+        return builder.parts[position], np.arange(size).reshape(instruction.shape)
+    if instruction.opcode not in _PICKS:
+        return None
+    found = [_origin(builder, source) for source in instruction.inputs]
+    if not all(found) or len({id(each[0]) for each in found if each}) != 1:
+        return None
+    (where,) = apply_instruction(instruction, [each[1][np.newaxis] for each in found if each])
+    return found[0][0], where  # type: ignore[index]
 
 
 def function_of_bits(

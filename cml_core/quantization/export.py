@@ -139,13 +139,14 @@ class _Exporter:
         given = spec.dtype or np.dtype(np.float32)
         dtype = code.precision(given)
 
-        def real(value: float) -> str:
+        def real(value: float | np.ndarray) -> str:
+            # Scales of each element are of the sample's shape, whose batch axis is 1.
             return writer.constant(value, dtype)
 
         x = spec.name if dtype == given else writer.cast(spec.name, dtype, of=spec.name)
         before, after = code.start
         x = writer.add("Div", x, real(code.scale), of=spec.name)
-        if before:
+        if np.any(before):
             x = writer.add("Sub", x, real(before), of=spec.name)
         if spec.dtype is None or spec.dtype.kind not in "iub":
             x = writer.add("Where", writer.add("IsNaN", x), real(after), x, of=spec.name)

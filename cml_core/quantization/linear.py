@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import attrs
 import numpy as np
 
 from cml_core.program.instructions import Opcode
@@ -18,6 +19,7 @@ from cml_core.program.kernels import conv_nd, window_view
 from cml_core.quantization.arithmetic import add
 from cml_core.quantization.builder import Register
 from cml_core.quantization.context import LoweringContext
+from cml_core.quantization.cuts import parts_of
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.folding import folded
 from cml_core.quantization.grid import affine, balanced, has_own_lookup
@@ -43,6 +45,9 @@ def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> Encr
         Clear factor; quantized per output column.
     """
     weight = np.asarray(weight, dtype=np.float64)
+    chosen = _selected(ctx, x, weight)
+    if chosen is not None:
+        return chosen
     if weight.ndim == 2 and x.register.size:
         at_once = folded(ctx, x, weight, x.ndim - 1, lambda real: np.matmul(real, weight))
         if at_once is not None:
@@ -96,6 +101,25 @@ def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> Encr
             again=again if weight.ndim == 2 else None,
         ),
     )
+
+
+def _selected(
+    ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray
+) -> EncryptedTensor | None:
+    """`x @ weight` if each column of weights does no more than choose an element; else None."""
+    if weight.ndim != 2 or not x.register.size or not weight.size:
+        return None
+    if not ((weight == 0) | (weight == 1)).all() or (weight.sum(axis=0) != 1).any():
+        return None
+    column = weight.argmax(axis=0)
+    encrypted_by_cuts = parts_of(ctx.builder, x.register) is not None
+    if len(np.unique(column)) < len(column) and not encrypted_by_cuts:
+        return None  # Looked up after it was repeated, an element would cost as many lookups.
+    lead = x.shape[:-1]
+    rows = np.arange(math.prod(lead)).reshape(*lead, 1) * x.shape[-1]
+    flat = ctx.builder.emit(Opcode.RESHAPE, [x.register], shape=(x.register.size,))
+    register = ctx.builder.emit(Opcode.GATHER, [flat], constants={"index": rows + column})
+    return attrs.evolve(x, register=register, channel=x.channel[..., column], name="")
 
 
 def _by_last_axis(samples: np.ndarray) -> np.ndarray:

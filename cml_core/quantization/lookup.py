@@ -180,7 +180,7 @@ def _of_bits(
     number: np.ndarray,
 ) -> Register:
     """The integers on a grid of elements that are sums of bits: what each bit adds is known."""
-    levels = np.arange(int(number.max(initial=0)) + 1)
+    levels = np.arange(max(1, int(number.max(initial=0))) + 1)
     entry = np.minimum(levels, number[:, np.newaxis])
     real = tensor.decode(entry, channel[:, np.newaxis]).astype(np.float64)
     with np.errstate(all="ignore"):
@@ -304,6 +304,9 @@ def settle(ctx: LoweringContext, tensor: EncryptedTensor) -> tuple[EncryptedTens
     if not fits:
         proven_low, _ = pooled(*channels, register.bounds.low, register.bounds.high)
         base = np.maximum(low - (top - (high - low)) // 2, np.minimum(proven_low, low))
+        # What of the margin is given up is not taken from what was seen.
+        seen_low, seen_high = ctx.builder.seen(register, *channels)
+        base = np.clip(base, seen_high - top, np.maximum(seen_low, seen_high - top))
         register = ctx.builder.emit(
             Opcode.ADD,
             [register],
@@ -344,12 +347,14 @@ def _filled(
         return tensor, width
     present = span[span > 0]
     give = 1.0 if ctx.builder.proven else _GIVE
+    seen_low, seen_high = ctx.builder.seen(register, tensor.channel, decode.channels)
+    needed = int((seen_high - seen_low).max(initial=0))
     best, factor = (0.0, width), np.ones_like(span)
     # Wider integers hold whole multiples that fill better; exact rounding pays for each bit.
     for spare in range(1 if exact else 3):
         room = width + spare
         top = rounded_top(room, room - keep, exact)
-        if widest > top * give:
+        if widest > top * give or needed > top:
             room, top = room + 1, rounded_top(room + 1, room + 1 - keep, exact)
         whole = np.maximum(top // np.maximum(span, 1), 1)
         used = float(np.mean(np.log2(np.minimum(present * whole[span > 0] / top, 1.0))))

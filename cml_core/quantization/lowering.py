@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 import onnx
 
+from cml_core.calibration.observers import channel_ranges
 from cml_core.calibration.stats import CalibrationStats
 from cml_core.errors import CmlError, QuantizationError, UnsupportedNode, UnsupportedNodesError
 from cml_core.graph.bind import BoundGraph, BoundNode, run_numpy_op
@@ -214,7 +215,7 @@ def _has_node(error: CmlError) -> bool:
 def _input(
     builder: ProgramBuilder, stats: CalibrationStats, config: QuantConfig, spec: TensorSpec
 ) -> tuple[tuple[InputCode | CutCode, ...], EncryptedTensor]:
-    """Put a model input on its grid: one scale, zero exact if it is in the range.
+    """Put a model input on its grid, zero exact if it is in the range.
 
     A grid that all its readers proposed counts more than the width that the user chose. Where
     they only ask on which side of some cuts it lies, it is encrypted by these.
@@ -240,6 +241,9 @@ def _input(
         )
     elif dtype.kind in "iub" and high - low <= top:
         code = InputCode(spec.name, samples.shape[1:], 1.0, low, int(high - low) + 1)
+    elif config.input_scales == "each" and low < high:
+        scales, offsets = _scales_of_elements(samples, config)
+        code = InputCode(spec.name, samples.shape[1:], scales, offsets, top + 1)
     elif not low < high:
         code = InputCode(spec.name, samples.shape[1:], abs(low) or 1.0, min(low, 0.0), 2)
     else:
@@ -250,9 +254,21 @@ def _input(
     integers = code.encode(samples)[0].astype(np.int64)
     register = builder.input(spec.name, integers, Interval(0, code.levels - 1))
     tensor = EncryptedTensor.on_grid(register, code.scale, code.offset, dtype)
-    if proposed:
-        tensor = tensor.kept_on(code.scale, code.offset, code.levels)
+    if grid is not None and proposed:
+        tensor = tensor.kept_on(grid.scale, grid.offset, grid.levels)
     return (code,), tensor.named(spec.name, spec.name)
+
+
+def _scales_of_elements(samples: np.ndarray, config: QuantConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and offset of each element of an input of samples `(N, *S)`."""
+    values = samples.reshape(len(samples), -1).T
+    low, high = channel_ranges(values, config.observer, config.input_bits)
+    scale = (high - low) / (2**config.input_bits - 1)
+    # An element that never changed may yet; by how much, the others say.
+    scale = np.where(scale > 0, scale, scale.max())
+    zero = (low <= 0.0) & (high >= 0.0)
+    low = np.where(zero, -scale * np.rint(-low / scale), low)
+    return scale.reshape(samples.shape[1:]), low.reshape(samples.shape[1:])
 
 
 def _output(

@@ -61,8 +61,8 @@ def client_to_parts(client: ClientSide) -> dict[str, bytes]:
             else {
                 "name": code.name,
                 "shape": code.shape,
-                "scale": code.scale,
-                "offset": code.offset,
+                "scale": np.asarray(code.scale).tolist(),
+                "offset": np.asarray(code.offset).tolist(),
                 "levels": code.levels,
                 "clips": code.clips,
             }
@@ -115,7 +115,11 @@ def _read_input(row: Mapping[str, Any], parts: Mapping[str, bytes]) -> InputCode
     name, shape = row["name"], tuple(row["shape"])
     if "form" not in row:
         clips = tuple(row.get("clips", (False, False)))
-        return InputCode(name, shape, row["scale"], row["offset"], row["levels"], clips)
+        scale, offset = (
+            value if isinstance(value, float) else np.array(value, dtype=np.float64)
+            for value in (row["scale"], row["offset"])
+        )
+        return InputCode(name, shape, scale, offset, row["levels"], clips)
     if row["form"] not in ("thermometer", "bins"):
         raise ValueError(f"input {name!r} has the unknown form {row['form']!r}")
     cuts, element = (read_array(parts[row[part]]) for part in ("cuts", "element"))

@@ -7,9 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from cml_core.plugin_api import EncryptedTensor, LoweringContext, elementwise, subtract
+from cml_core.plugin_api import (
+    CalibrationHook,
+    EncryptedTensor,
+    LoweringContext,
+    elementwise,
+    subtract,
+)
 
-__all__ = ["ORDER_RESTRICTIONS", "combine_compared", "quantized_comparison"]
+__all__ = ["ORDER_RESTRICTIONS", "asks", "combine_compared", "quantized_comparison"]
 
 ORDER_RESTRICTIONS = (
     "two encrypted operands are compared on a common grid; those closer than its step may be "
@@ -41,6 +47,46 @@ def quantized_comparison(
         return (elementwise(ctx, compare, a, b, combine=rule),)
 
     return quantized
+
+
+def asks(relation: Callable[[Any, Any], Any]) -> CalibrationHook:
+    """Make the hook of a comparison: with a constant, it asks on which side of it a tensor is.
+
+    Parameters
+    ----------
+    relation : callable
+        `relation(a, b) -> bool array`.
+    """
+
+    def hook(recorder, inputs, outputs, attributes):
+        constant = [recorder.is_constant(place) for place in (0, 1)]
+        place = constant.index(False)
+        x = inputs[place]
+        if sum(constant) != 1 or x.dtype.kind not in "fi":
+            return
+        shape = outputs[0].shape
+        element = np.broadcast_to(np.arange(x.size).reshape(x.shape), shape).reshape(-1)
+        value = np.broadcast_to(inputs[1 - place], shape).reshape(-1)
+        low, high = _neighbours(value)
+        answers = [
+            relation(near, value) if place == 0 else relation(value, near)
+            for near in (low, value, high)
+        ]
+        # Where the answer changes from one number to the next, the lower one is a cut.
+        changes = [answers[k] != answers[k + 1] for k in (0, 1)]
+        cuts = np.concatenate([low[changes[0]], value[changes[1]]])
+        owners = np.concatenate([element[changes[0]], element[changes[1]]])
+        recorder.propose_cuts(place, cuts, owners)
+
+    return hook
+
+
+def _neighbours(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if value.dtype.kind != "f":
+        return value - 1, value + 1
+    ends = (value.dtype.type(end) for end in (-np.inf, np.inf))
+    low, high = (np.nextafter(value, end) for end in ends)
+    return low, high
 
 
 def _single(value: Any) -> Any:

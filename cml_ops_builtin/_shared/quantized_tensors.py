@@ -14,6 +14,7 @@ from cml_core.plugin_api import (
     Grid,
     LoweringContext,
     lookup,
+    requantize,
 )
 from cml_ops_builtin._shared.cast import cast
 
@@ -160,6 +161,8 @@ def on_integers(ctx: LoweringContext, x: EncryptedTensor) -> EncryptedTensor:
     """
     if x.register.size == 0 or _is_straight(x):
         return x
+    if x.decode.grid is not None:
+        return requantize(ctx, x)
     low, high = ctx.builder.occupied(x.register, x.channel, x.decode.channels)
     span = int((high - low).max(initial=0))
     points = min(span + 1, max(2, _SIZE // x.decode.channels))

@@ -16,8 +16,9 @@ from cml_core.plugin_api import (
 
 __all__ = ["Table", "only_one", "propose_cuts", "propose_keys", "quantized_by"]
 
-#: Most values that encrypted elements are compared with, as each comparison is a bit of its own.
-_CUTS = 128
+#: Most values that an encrypted element is compared with, as each comparison is a bit of its own,
+#: and most comparisons in all.
+_CUTS, _ALL_CUTS = 128, 2**16
 
 
 class Table:
@@ -104,7 +105,7 @@ def quantized_by(ctx: LoweringContext, table: Table, x: Any) -> tuple[Any, ...]:
 
 def propose_keys(recorder: CalibrationRecorder, x: np.ndarray, keys: np.ndarray) -> None:
     """Say that of numbers it is only asked which key they equal, if any."""
-    if keys.dtype.kind not in "iuf" or x.dtype.kind not in "iuf":
+    if keys.dtype.kind not in "iuf":
         return
     keys = keys[np.isfinite(keys)]
     before = np.nextafter(keys, -np.inf, dtype=keys.dtype) if keys.dtype.kind == "f" else keys - 1
@@ -114,7 +115,5 @@ def propose_keys(recorder: CalibrationRecorder, x: np.ndarray, keys: np.ndarray)
 def propose_cuts(recorder: CalibrationRecorder, x: np.ndarray, values: np.ndarray) -> None:
     """Say that of all elements it is only asked which of some values they exceed."""
     values = np.unique(values)
-    if x.ndim and len(values) <= _CUTS:
-        features = np.arange(x.shape[-1])
-        values, features = (a.reshape(-1) for a in np.meshgrid(values, features))
-        recorder.propose_cuts(0, values, features)
+    if x.dtype.kind in "iuf" and len(values) <= _CUTS and len(values) * x.size <= _ALL_CUTS:
+        recorder.propose_cuts(0, np.tile(values, x.size), np.arange(x.size).repeat(len(values)))

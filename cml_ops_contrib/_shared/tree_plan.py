@@ -350,8 +350,8 @@ def _sum(terms: Terms, more: Terms, sign: int) -> Terms:
 def _integers(ensemble: Ensemble) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Leaves as integers, and how targets come from them.
 
-    Where the values of each leaf of a tree have the same sum, as probabilities do, one target is
-    what the others leave of it.
+    Where no value is negative and those of each leaf of a tree have the same sum, as probabilities
+    do, one target is what the others leave of it.
 
     Returns
     -------
@@ -374,7 +374,7 @@ def _integers(ensemble: Ensemble) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     first = np.zeros(len(ensemble.roots))
     first[tree] = sums
     close = np.abs(sums - first[tree]) <= _CONSTANT * np.abs(sums).max(initial=0.0)
-    if targets > 1 and close.all():
+    if targets > 1 and close.all() and (values >= 0).all():
         dropped = int(np.argmax((values**2).sum(axis=0)))
         kept = np.delete(kept, dropped)
         step = np.full(targets, step.max())

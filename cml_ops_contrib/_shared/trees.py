@@ -174,8 +174,11 @@ def classic_ensemble(kind: str, targets: int, attributes: dict[str, Any]) -> Ens
     child = np.zeros(count, dtype=bool)
     for branch in branches:
         child[branch] = True
-    _, first = np.unique(np.where(child, -1 - tree, tree), return_index=True)
-    roots = np.sort(first[~child[first]])
+    (roots,) = np.nonzero(~child)
+    if not np.array_equal(np.sort(tree[roots]), np.unique(tree)):
+        raise AttributeValueError(
+            "branches", "nodes that lead nowhere", "trees, each with one root"
+        )
     missing = attributes.get("nodes_missing_value_tracks_true") or ()
     tracks = np.zeros(count, dtype=bool)
     tracks[: len(missing)] = np.asarray(missing, dtype=bool)
@@ -293,9 +296,12 @@ def _checked(ensemble: Ensemble) -> Ensemble:
     if ensemble.feature.size and ensemble.feature.min() < 0:
         raise AttributeValueError("nodes_featureids", int(ensemble.feature.min()), "0 or more")
     front, steps = ensemble.roots[ensemble.roots >= 0], 0
-    while front.size:
+    reached = np.zeros(nodes, dtype=bool)
+    while front.size and steps <= nodes:
+        reached[front] = True
         front = np.unique(np.concatenate([ensemble.true[front], ensemble.false[front]]))
         front, steps = front[front >= 0], steps + 1
-        if steps > nodes:
-            raise AttributeValueError("branches", "a circle", "trees")
+    if front.size or not reached.all():
+        what = "a circle" if front.size else "nodes that no root leads to"
+        raise AttributeValueError("branches", what, "trees")
     return ensemble
