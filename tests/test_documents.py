@@ -46,3 +46,11 @@ def test_the_page_on_quantization_runs(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     exec(code, {})
     assert capsys.readouterr().out.count("lookups") == 2
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:skl2onnx")
+def test_the_page_on_trees_runs(capsys):
+    pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
+    (code,) = blocks("docs/trees.md")
+    exec(code, {})
+    assert "lookups" in capsys.readouterr().out

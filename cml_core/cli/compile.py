@@ -89,6 +89,14 @@ def compile_model(
     margin: Annotated[
         float | None, _option("SHARE", "Added to the calibrated range on both sides.", "0.2")
     ] = None,
+    thresholds: Annotated[
+        str | None,
+        _option(
+            "thermometer|bins|uniform",
+            "How inputs are encrypted that are only compared with constants, as trees do.",
+            "thermometer",
+        ),
+    ] = None,
     tail: Annotated[
         str | None,
         _option("client|server", "Who computes what follows the last linear operation.", "client"),
@@ -132,6 +140,7 @@ def compile_model(
         "observer": observer,
         "ranges": ranges,
         "margin": margin,
+        "thresholds": thresholds,
         "tail": tail,
     }
     stated: dict[str, Any] = {
