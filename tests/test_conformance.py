@@ -35,7 +35,7 @@ CASES = [
     for entry in cml.default_registry()
     for place, example in enumerate(entry.plugin.examples)
 ]
-QUANTIZED = [case for case in CASES if case.values[0].quantized_op is not None]
+QUANTIZED = [case for case in CASES if case.values[0].quantized]
 
 
 def expect_none_failed(results):
@@ -68,7 +68,7 @@ def test_every_operator_has_examples_and_a_docstring(entry):
     assert sys.modules[entry.name].__doc__
 
 
-@pytest.mark.parametrize("entry", [p for p in PLUGINS if p.values[0].plugin.quantized_op])
+@pytest.mark.parametrize("entry", [p for p in PLUGINS if p.values[0].plugin.quantized])
 def test_every_quantized_operator_has_a_small_example_to_encrypt(entry):
     found = costs(entry.plugin).values()
     if entry.name.rpartition(".")[2] in OF_SHAPES:

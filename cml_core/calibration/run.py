@@ -57,11 +57,13 @@ def calibrate(
     recorder = CalibrationRecorder(observer, n_bits)
     for feeds in layout.batches(samples, _CHUNK):
         _observe(graph, feeds, recorder)
-    # What is asked of a sample is said of one sample.
-    asked = CalibrationRecorder(observer, n_bits)
-    for feeds in layout.batches({name: array[:1] for name, array in samples.items()}, 1):
-        _observe(graph, feeds, asked)
-    cuts = input_cuts(graph, layout, samples, asked.cuts)
+    cuts = {}
+    if recorder.cuts:
+        # What is asked of a sample is said of one sample.
+        asked = CalibrationRecorder(observer, n_bits)
+        for feeds in layout.batches({name: array[:1] for name, array in samples.items()}, 1):
+            _observe(graph, feeds, asked)
+        cuts = input_cuts(graph, layout, samples, asked.cuts)
     return recorder.finish(samples, agreed_grids(graph, recorder.proposals), cuts)
 
 

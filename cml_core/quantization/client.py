@@ -80,8 +80,9 @@ class InputCode:
 
     def precision(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """In which floats inputs of a dtype are quantized: float32 where it is exact enough."""
-        farthest = np.maximum(abs(self.offset), abs(self.offset + self.scale * self.levels))
-        error = np.max(farthest / self.scale + self.levels) * np.finfo(np.float32).eps
+        offset, scale = np.asarray(self.offset), np.asarray(self.scale)
+        farthest = np.maximum(np.abs(offset), np.abs(offset + scale * self.levels))
+        error = np.max(farthest / scale + self.levels) * np.finfo(np.float32).eps
         narrow = dtype == np.float32 and error < _SLACK / 4
         return np.dtype(np.float32 if narrow else np.float64)
 
