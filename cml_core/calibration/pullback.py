@@ -170,10 +170,9 @@ class _Probe:
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """The tensor for inputs `(N, elements)`, flattened alike."""
         rows = self._computed(x)
-        if not self.layout.batched:
-            return np.stack(rows).reshape(len(x), -1)
-        moved: np.ndarray = np.moveaxis(rows[0], self.axis, 0)
-        return moved.reshape(len(x), -1)
+        samples = np.moveaxis(rows[0], self.axis, 0) if self.layout.batched else np.stack(rows)
+        flat: np.ndarray = samples.reshape(len(x), -1)
+        return flat
 
     def _computed(self, x: np.ndarray) -> list[np.ndarray]:
         """The tensor for inputs `(N, elements)`, for all at once where the model allows it."""

@@ -228,6 +228,8 @@ class _Exporter:
                 pairs = zip(array.shape, twice[spec.name].shape, strict=True)
                 axis = next((k for k, (one, two) in enumerate(pairs) if one != two), None)
             tensor = self._joined(value, axis)
+            if array.dtype == object and not all(isinstance(v, str) for v in array.flat):
+                raise ExportError(f"its output {spec.name!r} holds maps", _HINT)
             if array.dtype.kind in "iufb":
                 self.writer.cast(tensor, array.dtype, name=spec.name)
             else:
@@ -299,6 +301,10 @@ def _shapes_of_batch(
 def _tail_model(tail: NumpyModule) -> onnx.ModelProto:
     """The tail in an opset that the exporter writes."""
     model = expand(tail.graph, every=True) or tail.onnx_model
+    for node in model.graph.node:
+        if not onnx.defs.has(node.op_type, node.domain) and not model.functions:
+            what = f"{node.op_type} of domain {node.domain}"
+            raise ExportError(f"its tail has an operator that is not in ONNX, {what}", _HINT)
     version = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), None)
     if version is None or version >= OPSET:
         return model

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import cml_core as cml
-from cml_core.errors import QuantizationError, UnsupportedNodesError
+from cml_core.errors import ExportError, QuantizationError, UnsupportedNodesError
 from cml_core.testing.trial import Trial
 from tests.contrib.nodes import ML, feeds_of, model_of
 
@@ -252,3 +252,25 @@ def test_categories_are_exact_behind_a_cast_and_side_by_side_and_cost_nothing(dt
     integers = cml.quantize(module, x, n_bits=3)
     assert integers.report().lookups == 0
     np.testing.assert_allclose(integers(x), module(x), atol=1e-6)
+
+
+def test_a_model_that_gives_maps_or_needs_operators_of_ours_is_not_exported():
+    x = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    maps = helper.make_node("ZipMap", ["p"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[0, 1])
+    pairs = helper.make_node(
+        "PairwiseProbabilities", ["p"], ["y"], domain="cml", prob_a=[-1.0], prob_b=[0.0]
+    )
+    for node, columns, reason in ((maps, 2, "maps"), (pairs, 1, "not in ONNX")):
+        weight = numpy_helper.from_array(np.eye(2, columns, dtype=np.float32), "w")
+        graph = helper.make_graph(
+            [helper.make_node("MatMul", ["x", "w"], ["p"]), node],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2])],
+            [helper.make_tensor_value_info("y", TensorProto.UNDEFINED, None)],
+            [weight],
+        )
+        opsets = [helper.make_opsetid(d, v) for d, v in (("", 18), ("ai.onnx.ml", 3), ("cml", 1))]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+        quantized = cml.quantize(cml.NumpyModule.from_onnx(model), x, n_bits=6)
+        with pytest.raises(ExportError, match=reason):
+            quantized.to_onnx()

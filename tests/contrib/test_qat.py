@@ -291,18 +291,18 @@ def test_what_no_format_is_is_said(inputs, attributes, name):
         run_node("Quant", *inputs, **attributes)
 
 
-def quant_network(size=4, *, scale=0.5, **attributes):
+def quant_network(size=4, *, bits=3, scale=0.5, **attributes):
     """A layer between two Quant nodes; weights are quantized in the graph."""
     net = Net(["n", size], seed=6)
-    zero, bits = net.constant(np.float32(0)), net.constant(np.float32(3))
+    zero, bits = net.constant(np.float32(0)), net.constant(np.float32(bits))
 
     def quant(x, scale, **options):
         return net.add("Quant", x, net.constant(scale), zero, bits, domain=QONNX, **options)
 
-    w = quant(net.normal(size, 3), np.float32(0.3), narrow=1)
+    w = quant(net.normal(size, 3), np.float32(0.25), narrow=1)
     y = net.add("Relu", net.add("MatMul", quant("x", np.float32(scale), **attributes), w))
     y = net.add(
-        "MatMul", quant(y, np.float32(0.4), signed=0), quant(net.normal(3, 2), np.float32(0.3))
+        "MatMul", quant(y, np.float32(0.375), signed=0), quant(net.normal(3, 2), np.float32(0.25))
     )
     model = net.model(y)
     model.opset_import.append(helper.make_opsetid(QONNX, 2))
@@ -339,7 +339,7 @@ def test_a_scale_for_each_channel_of_what_travels_between_layers():
 @fhe
 @compiled
 def test_a_quant_network_is_exact_on_encrypted_integers(key_cache):
-    module = cml.NumpyModule.from_onnx(quant_network(2))
+    module = cml.NumpyModule.from_onnx(quant_network(2, bits=2))
     x = np.random.default_rng(0).uniform(-2, 2, (60, 2)).astype(np.float32)
     quantized = cml.quantize(module, x, exact(margin=0.0))
     circuit = quantized.compile(cml.FheOptions(key_cache=key_cache))
