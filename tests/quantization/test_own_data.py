@@ -1,6 +1,7 @@
 """What a model was calibrated on never leaves its ranges."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ import cml_core as cml
 
 def network(rng, sizes):
     nodes, constants, last = [], [], "x"
-    for k, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(sizes)):
         weight, bias = rng.normal(size=(a, b)), rng.normal(size=b)
         for name, value in ((f"w{k}", weight), (f"b{k}", bias)):
             constants.append(onnx.numpy_helper.from_array(value.astype("f"), name))
@@ -31,7 +32,8 @@ def network(rng, sizes):
 @pytest.mark.parametrize("rounding", ["exact", "approximate"])
 @pytest.mark.parametrize("margin", [0.0, 0.2])
 def test_samples_of_the_calibration_stay_in_all_ranges(bits, rounding, margin):
-    for seed in range(8):
+    # Without what keeps them in, at least one of these leaves at 3 bits, and at 4 without a margin.
+    for seed in (8, 20, 38, 47, 53):
         rng = np.random.default_rng(seed)
         module = cml.NumpyModule.from_onnx(network(rng, (3, 4, 5, 2)))
         x = rng.uniform(-1, 1, (120, 3)).astype("f")
