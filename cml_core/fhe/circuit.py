@@ -40,7 +40,7 @@ class EncryptedSamples:
         return len(self.ciphertexts)
 
 
-@attrs.frozen(slots=True, eq=False)
+@attrs.frozen(slots=True, eq=False, repr=False)
 class FheCircuit:
     """A quantized model compiled to a circuit on encrypted integers.
 
@@ -80,6 +80,13 @@ class FheCircuit:
         seconds = time.perf_counter() - start
         report = report_circuit(backend.name, module.report(), circuit.statistics, seconds)
         return cls(module, attrs.evolve(options, backend=backend.name), circuit, report)
+
+    def __repr__(self) -> str:
+        report = self.report
+        return (
+            f"<FheCircuit by {report.backend}: {report.lookups} lookups, at most "
+            f"{report.max_bit_width} bits, complexity {report.complexity:.3g}>"
+        )
 
     # --- prediction ---
 

@@ -238,3 +238,8 @@ def test_inputs_may_lie_in_memory_in_any_order(small_circuit):
     assert not backwards.flags["C_CONTIGUOUS"]
     (got,) = circuit.simulate([backwards])
     np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_circuit_says_in_a_line_what_it_costs(small_circuit):
+    assert repr(small_circuit).startswith("<FheCircuit by concrete")
+    assert len(repr(small_circuit)) < 120
