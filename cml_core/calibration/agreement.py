@@ -99,15 +99,20 @@ def _before(
         ends = bool((below > low).all()), bool((above < high).all())
         if kept.size == 0 or kept[-1] - kept[0] + 1 != kept.size:
             return proposed
+        # What is left out is taken for the last value that is not, which must be as good.
+        first, last = int(kept[0]), int(kept[-1])
+        slack = _SAME * wanted.scale
+        first -= first > 0 and abs(within[first] - wanted.values[0]) > slack
+        last += last < grid.levels - 1 and abs(within[last] - wanted.values[-1]) > slack
     else:
         slack = _SAME * grid.scale
         (kept,) = np.nonzero(np.abs(within - given) < slack)
         if kept.size == 0:
             return None
-        low, high = given[kept[0]], given[kept[-1]]
+        first, last = int(kept[0]), int(kept[-1])
+        low, high = given[first], given[last]
         if (np.abs(within - np.clip(given, low, high)) > slack).any():
             return None
         ends = bool((np.abs(below - low) < slack).all()), bool((np.abs(above - high) < slack).all())
     clips = wanted.clips[0] or ends[0], wanted.clips[1] or ends[1]
-    first = float(given[kept[0]])
-    return attrs.evolve(grid, offset=first, levels=len(kept), clips=clips)
+    return attrs.evolve(grid, offset=given[first], levels=last - first + 1, clips=clips)

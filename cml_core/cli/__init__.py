@@ -20,6 +20,7 @@ from cml_core.cli.failures import guarded, set_debug
 from cml_core.cli.inspect import inspect
 from cml_core.cli.predict import predict
 from cml_core.cli.run import run
+from cml_core.cli.view import view
 
 __all__ = ["app", "main"]
 
@@ -38,6 +39,7 @@ app.command("compile")(guarded(compile_model))
 app.command("predict")(guarded(predict))
 app.command("inspect")(guarded(inspect))
 app.command("export")(guarded(export))
+app.command("view")(guarded(view))
 
 
 def _show_version(wanted: bool) -> None:

@@ -28,7 +28,7 @@ from cml_core.graph.attributes import (
 from cml_core.graph.model import Dimension, Graph, Node, TensorSpec
 from cml_core.ops.schema import normalize_domain
 
-__all__ = ["OLDEST_OPSET", "load_graph"]
+__all__ = ["OLDEST_OPSET", "load_graph", "read_model"]
 
 #: The oldest opset of ai.onnx that cml reads; models before it used other broadcasting rules.
 OLDEST_OPSET = 7
@@ -61,12 +61,23 @@ def load_graph(model: str | os.PathLike[str] | bytes | onnx.ModelProto) -> Graph
             "it is neither a path, nor bytes, nor an onnx.ModelProto",
             "Export the model to ONNX first.",
         ) from None
+    return _Reader(read_model(path), str(path), path.parent).read()
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Parse an ONNX file, whatever is in its graph; external data is left where it is.
+
+    Raises
+    ------
+    ModelFileError
+        There is no such file, or it is not an ONNX model.
+    """
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelFileError(str(path), reason) from error
-    return _Reader(_parse(content, str(path)), str(path), path.parent).read()
+    return _parse(content, str(path))
 
 
 def _parse(content: bytes, source: str) -> onnx.ModelProto:

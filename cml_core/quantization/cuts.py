@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 
 from cml_core.calibration.stats import Cuts
+from cml_core.program.cost import lookup_complexity
 from cml_core.program.execute import apply_instruction
 from cml_core.program.instructions import Interval, Opcode
 from cml_core.program.ranges import Bounds
@@ -22,7 +23,17 @@ from cml_core.program.rules import MOVES, flattened
 from cml_core.quantization.builder import ProgramBuilder, Register
 from cml_core.quantization.encrypted import Decode, EncryptedTensor
 
-__all__ = ["CutCode", "Form", "Parts", "cut_input", "function_of_bits", "parts_of", "uniform_cuts"]
+__all__ = [
+    "CutCode",
+    "Form",
+    "Parts",
+    "Upper",
+    "cut_input",
+    "parts_of",
+    "steps_of_digits",
+    "sum_of_bits",
+    "uniform_cuts",
+]
 
 Form = Literal["thermometer", "bins"]
 
@@ -49,6 +60,8 @@ class CutCode:
         them it exceeds.
     suffix : str
         What tells several codes of one input apart.
+    low_bits : int, optional
+        Of bins, how many low bits are encrypted; by default all.
     """
 
     name: str
@@ -57,6 +70,7 @@ class CutCode:
     element: np.ndarray
     form: Form
     suffix: str = ""
+    low_bits: int | None = None
 
     @property
     def elements(self) -> np.ndarray:
@@ -88,7 +102,35 @@ class CutCode:
         if x.dtype.kind == "f" and np.isnan(x).any():
             count = int(np.isnan(x).any(axis=1).sum())
         bits = (x > self.cuts).astype(np.float32)
-        return (bits if self.form == "thermometer" else bits @ self.owner), count
+        if self.form == "thermometer":
+            return bits, count
+        bins = bits @ self.owner.astype(np.float32)
+        return (bins if self.low_bits is None else bins % 2**self.low_bits), count
+
+
+@attrs.frozen(slots=True, eq=False)
+class Upper:
+    """The upper digits of integers, as thermometers: bit k says whether a digit exceeds k.
+
+    Parameters
+    ----------
+    bits : Register
+        One-dimensional.
+    first, number : int arrays of shape (elements,)
+        Where the bits of each begin, and how many they are.
+    low_bits : int
+        How many bits are below the digit.
+    """
+
+    bits: Register
+    first: np.ndarray
+    number: np.ndarray
+    low_bits: int
+
+    @property
+    def levels(self) -> int:
+        """How many integers there are at most, with the bits below."""
+        return int(self.number.max() + 1) << self.low_bits
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -105,6 +147,8 @@ class Parts:
         Where in it, and how many bits are to be added up; one if it is an integer.
     where : int array
         For each element of the register, which of the elements it is.
+    above : tuple of Upper or None
+        For integers of which only the low bits are in the register, where the others are.
     """
 
     registers: tuple[Register, ...]
@@ -112,10 +156,13 @@ class Parts:
     first: np.ndarray
     number: np.ndarray
     where: np.ndarray
+    above: tuple[Upper | None, ...]
 
     def is_bits(self, part: int) -> bool:
         """Whether a register holds bits."""
-        return part < 0 or self.registers[part].interval.high == 1
+        if part < 0:
+            return True
+        return self.registers[part].interval.high == 1 and self.above[part] is None
 
 
 def cut_input(
@@ -125,12 +172,14 @@ def cut_input(
     cuts: Cuts,
     form: Form,
     dtype: np.dtype[Any],
+    asked: Cuts,
 ) -> tuple[tuple[CutCode, ...], EncryptedTensor]:
     """Declare a model input that is encrypted by its cuts, and return it as a tensor.
 
     The tensor's integers are the bins; the real value of one is among those that are in it. Bins
-    of different widths are inputs of their own, so that each is looked up at its own width. The
-    register that holds all of them is there for whoever asks for it; lookups go back to these.
+    of different widths are inputs of their own, so that each is looked up at its own width. Of
+    wide ones the upper digit is a thermometer, where that makes what is asked of them cheaper. The
+    register that holds all of them is there for whoever asks for it; lookups go back to the inputs.
     """
     shape = samples.shape[1:]
     size = math.prod(shape)
@@ -141,40 +190,89 @@ def cut_input(
     codes: list[CutCode] = []
     registers: list[Register] = []
     rows: list[Register] = []
+    above: list[Upper | None] = []
+    questions = np.bincount(asked.element, minlength=size)
     part, first = np.full(size, -1), np.zeros(size, dtype=np.int64)
     for width in np.unique(widths[widths > 0]).tolist():
         (elements,) = np.nonzero(widths == width)
         mine = np.isin(cuts.element, elements)
         suffix = f"/{width}" if codes else ""
         code = CutCode(name, shape, cuts.values[mine], cuts.element[mine], form, suffix)
-        integers = code.encode(samples)[0].astype(np.int64)
-        top = 1 if form == "thermometer" else int(number[elements].max())
-        register = builder.input(name + suffix, integers, Interval(0, top))
         part[elements] = len(registers)
         first[elements] = np.arange(len(elements))
+        upper: Upper | None = None
         if form == "thermometer":
+            register = _declared(builder, code, samples, 1)
             first[elements] = np.searchsorted(code.element, elements)
             rows.append(builder.emit(Opcode.MATMUL, [register], constants={"weight": code.owner}))
+        elif _better_in_digits(width, questions[elements]):
+            low = _low_bits(width)
+            # Of each element's cuts, those at which the upper digit changes.
+            place = np.arange(len(code.cuts)) - np.searchsorted(code.element, code.element)
+            changes = place % 2**low == 2**low - 1
+            high = CutCode(
+                name, shape, code.cuts[changes], code.element[changes], "thermometer", f"{suffix}/h"
+            )
+            code = attrs.evolve(code, low_bits=low)
+            register = _declared(builder, code, samples, 2**low - 1)
+            bits = _declared(builder, high, samples, 1)
+            codes.append(high)
+            upper = Upper(
+                bits,
+                np.searchsorted(high.element, elements),
+                np.bincount(np.searchsorted(elements, high.element), minlength=len(elements)),
+                low,
+            )
+            weight = 2**low * np.equal(high.element[:, np.newaxis], elements).astype(np.int64)
+            row = builder.emit(Opcode.MATMUL, [bits], constants={"weight": weight})
+            rows.append(builder.emit(Opcode.ADD, [row, register]))
         else:
+            register = _declared(builder, code, samples, int(number[elements].max()))
             bounds = np.zeros(len(elements), dtype=np.int64), number[elements]
             register = attrs.evolve(register, bounds=Bounds(*bounds), packed=True)
             rows.append(register)
         registers.append(register)
-        codes.append(code)
+        above.append(upper)
+        codes.insert(len(codes) - (upper is not None), code)
     if form != "thermometer":
         number = np.minimum(number, 1)
     # The last one is a zero, for elements without cuts.
     rows[-1] = builder.emit(Opcode.PAD, [rows[-1]], {"before": (0,), "after": (1,)})
     line = rows[0] if len(rows) == 1 else builder.emit(Opcode.CONCAT, rows, {"axis": 0})
-    order = np.concatenate([code.elements for code in codes])
+    order = np.concatenate([np.flatnonzero(part == k) for k in range(len(registers))])
     place = np.full(size, len(order))
     place[order] = np.arange(len(order))
     whole = builder.emit(Opcode.GATHER, [line], constants={"index": place.reshape(shape)})
     every = np.arange(size).reshape(shape)
-    builder.parts[whole.position] = Parts(tuple(registers), part, first, number, every)
+    builder.parts[whole.position] = Parts(
+        tuple(registers), part, first, number, every, tuple(above)
+    )
     values = _typical(cuts, samples.reshape(len(samples), size).astype(np.float64), dtype)
     decode = Decode(size, lambda q, c: values[c, np.clip(q, 0, values.shape[1] - 1)])
     return tuple(codes), EncryptedTensor(whole, every, decode, dtype)
+
+
+def _declared(builder: ProgramBuilder, code: CutCode, samples: np.ndarray, top: int) -> Register:
+    integers = code.encode(samples)[0].astype(np.int64)
+    return builder.input(code.name + code.suffix, integers, Interval(0, top))
+
+
+def _better_in_digits(width: int, questions: np.ndarray) -> bool:
+    """Whether so many questions to elements are cheaper if these are encrypted in two digits.
+
+    Each costs one lookup of two bits then, and one of the lower digit, which others may share.
+    """
+    if width < 4:
+        return False
+    low = _low_bits(width)
+    split = questions.sum() * lookup_complexity(2)
+    split += np.minimum(questions, 2**low - 1).sum() * lookup_complexity(low)
+    return bool(split < questions.sum() * lookup_complexity(width))
+
+
+def _low_bits(width: int) -> int:
+    """Bits of the lower digit: few ciphertexts for the upper one, and cheap lookups."""
+    return 2 if width == 4 else 3
 
 
 def uniform_cuts(samples: np.ndarray, bits: int) -> Cuts:
@@ -241,34 +339,73 @@ def _origin(builder: ProgramBuilder, position: int) -> tuple[Parts, np.ndarray] 
     return found[0][0], where  # type: ignore[index]
 
 
-def function_of_bits(
-    builder: ProgramBuilder, bits: Register, first: np.ndarray, changes: np.ndarray
+def steps_of_digits(
+    builder: ProgramBuilder, lower: Register, upper: Upper, element: np.ndarray, cut: np.ndarray
 ) -> Register:
-    """`sum_k changes[k] * bits[first + k]` for each element: clear work only.
+    """Bits: whether integers whose upper digits are thermometers exceed cuts.
+
+    `q > c` is `upper > c_upper`, or `upper == c_upper and lower > c_lower`. Equal questions to the
+    lower digit are asked once; `upper == h` is the difference of two bits.
+
+    Parameters
+    ----------
+    lower : Register
+        The lower digits, one-dimensional.
+    upper : Upper
+        The upper ones.
+    element, cut : int arrays of shape (M,)
+        Which element exceeds which integer.
+    """
+    emit, low = builder.emit, upper.low_bits
+    top, own = cut >> low, cut & (2**low - 1)
+    asked, which = np.unique(np.stack([element, own]), axis=1, return_inverse=True)
+    taken = emit(Opcode.GATHER, [lower], constants={"index": asked[0]})
+    each, table = np.unique(asked[1], return_inverse=True)
+    tables = (np.arange(2**low) > each[:, np.newaxis]).astype(np.int64)
+    constants = {"tables": tables, "index": table.reshape(-1)}
+    if len(each) == 1:
+        del constants["index"]
+    within = emit(Opcode.LOOKUP, [taken], {"offset": 0, "shift": 0}, constants)
+    within = emit(Opcode.GATHER, [within], constants={"index": which.reshape(-1)})
+    # Bits of the upper digit from -1, which is always exceeded, to the highest, which never is.
+    line = emit(Opcode.PAD, [upper.bits], {"before": (2,), "after": (0,)})
+    ends = np.zeros(upper.bits.size + 2, dtype=np.int64)
+    ends[1] = 1
+    line = emit(Opcode.ADD, [line], constants={"operand": ends})
+
+    def above(number: np.ndarray) -> Register:
+        inside = upper.first[element] + number + 2
+        index = np.where(number < 0, 1, np.where(number < upper.number[element], inside, 0))
+        return emit(Opcode.GATHER, [line], constants={"index": index})
+
+    zero, higher = np.zeros_like(cut), above(top)
+    both = emit(
+        Opcode.ADD,
+        [emit(Opcode.SUBTRACT, [above(top - 1), higher]), within],
+        interval=Interval(0, 2),
+        bounds=Bounds(zero, zero + 2),
+    )
+    both = emit(Opcode.LOOKUP, [both], {"offset": 0, "shift": 0}, {"tables": np.array([[0, 0, 1]])})
+    return emit(Opcode.ADD, [higher, both], interval=Interval(0, 1), bounds=Bounds(zero, zero + 1))
+
+
+def sum_of_bits(
+    builder: ProgramBuilder, bits: Register, index: np.ndarray, factor: np.ndarray
+) -> Register:
+    """`sum_k factor[k] * bits[index[k]]` for each element: clear work only.
 
     Parameters
     ----------
     bits : Register
         One-dimensional.
-    first : int array
-        Of the result's shape.
-    changes : int array of shape (K, *result)
-        What the k-th bit of each element adds.
+    index, factor : int arrays of shape (K, elements)
+        Which bits of each element, and what each of them adds.
     """
     total = None
-    for factor, offset in _slots(changes):
-        index = np.where(factor != 0, first + offset, 0)
-        term = builder.emit(Opcode.GATHER, [bits], constants={"index": index})
-        if (factor != 1).any():
-            term = builder.emit(Opcode.MULTIPLY, [term], constants={"operand": factor})
+    for places, factors in zip(index, factor, strict=True):
+        term = builder.emit(Opcode.GATHER, [bits], constants={"index": places})
+        if (factors != 1).any():
+            term = builder.emit(Opcode.MULTIPLY, [term], constants={"operand": factors})
         total = term if total is None else builder.emit(Opcode.ADD, [total, term])
     assert total is not None
     return total
-
-
-def _slots(changes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The changes that are not zero, packed: the sizes in each slot, and which bits they are of."""
-    order = np.argsort(changes == 0, axis=0, kind="stable")
-    packed = np.take_along_axis(changes, order, axis=0)
-    used = int((changes != 0).sum(axis=0).max(initial=0))
-    return [(packed[k], order[k]) for k in range(max(used, 1))]

@@ -17,8 +17,8 @@ from cml_core.quantization.builder import Register
 
 __all__ = ["Decode", "EncryptedTensor", "ModelGrid", "group_rows"]
 
-#: How far, in steps, numbers may be off a grid to count as on it.
-_ON_GRID = 1e-6
+#: How far, in steps, numbers may be off a grid to count as on it: what float32 is off by.
+_ON_GRID = 1e-4
 
 
 def group_rows(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +92,7 @@ class ModelGrid:
         count = np.where(span > 0, np.rint(span / gaps.min(axis=1, keepdims=True)), 0.0)
         step = np.where(count > 0, span / np.maximum(count, 1), 1.0)
         places = (values - low) / step
-        if count.max(initial=0) >= most or np.abs(places - np.rint(places)).max() > _ON_GRID * most:
+        if count.max(initial=0) >= most or np.abs(places - np.rint(places)).max() > _ON_GRID:
             return None
         return cls(step[:, 0], low[:, 0], int(count.max(initial=0)) + 1)
 

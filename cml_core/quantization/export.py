@@ -169,6 +169,8 @@ class _Exporter:
         if code.form == "bins":
             q = writer.cast(q, np.float32, of=spec.name)
             q = writer.add("MatMul", q, writer.constant(code.owner, np.float32), of=spec.name)
+        if code.low_bits is not None:
+            q = writer.add("Mod", writer.cast(q, np.int64), writer.constant(2**code.low_bits))
         q = writer.cast(q, np.int64, of=spec.name)
         return q if counts else self.repeat(q, code.size)
 

@@ -13,7 +13,7 @@ from cml_core.program.ranges import Bounds
 from cml_core.quantization.affine import channel_bounds
 from cml_core.quantization.builder import Register, pooled
 from cml_core.quantization.context import LoweringContext
-from cml_core.quantization.cuts import Parts, function_of_bits, parts_of
+from cml_core.quantization.cuts import Parts, Upper, parts_of, steps_of_digits, sum_of_bits
 from cml_core.quantization.encrypted import EncryptedTensor, group_rows
 
 __all__ = ["Grid", "lookup", "rounded", "rounded_top", "settle"]
@@ -153,7 +153,10 @@ def _of_parts(
         own = Grid(scale.reshape(-1)[mine], offset.reshape(-1)[mine], grid.levels)
         source = parts.registers[max(each, 0)]
         first, number = parts.first[where], parts.number[where]
-        if parts.is_bits(each):
+        digits = parts.above[each] if each >= 0 else None
+        if digits is not None:
+            registers.append(_of_digits(ctx, tensor, channel, own, source, digits, first))
+        elif parts.is_bits(each):
             registers.append(_of_bits(ctx, tensor, channel, own, source, first, number))
         else:
             taken = emit(Opcode.GATHER, [source], constants={"index": first})
@@ -170,6 +173,64 @@ def _of_parts(
     return result.named(tensor.name, tensor.node)
 
 
+def _of_digits(
+    ctx: LoweringContext,
+    tensor: EncryptedTensor,
+    channel: np.ndarray,
+    grid: Grid,
+    lower: Register,
+    digits: Upper,
+    first: np.ndarray,
+) -> Register:
+    """The integers on a grid of elements whose upper digits are thermometers.
+
+    A function of an integer is a sum of steps, and only those at which it changes are asked for.
+    """
+    levels = np.arange(digits.levels)
+    codes = _codes(tensor, channel, grid, np.broadcast_to(levels, (len(first), len(levels))))
+    changes = np.diff(codes)
+    where, cut = np.nonzero(changes)
+    pairs, step = np.unique(np.stack([first[where], cut]), axis=1, return_inverse=True)
+    most = int((changes != 0).sum(axis=1).max(initial=0))
+    if most == 0:
+        pairs, step = np.zeros((2, 1), dtype=np.int64), step.reshape(-1)
+    bits = steps_of_digits(ctx.builder, lower, digits, *pairs)
+    # In each row, its changes one after another.
+    order = (changes != 0).cumsum(axis=1)[where, cut] - 1
+    index = np.zeros((max(most, 1), len(first)), dtype=np.int64)
+    factor = np.zeros_like(index)
+    index[order, where] = step.reshape(-1)
+    factor[order, where] = changes[where, cut]
+    return _summed(ctx, bits, index, factor, codes)
+
+
+def _codes(
+    tensor: EncryptedTensor, channel: np.ndarray, grid: Grid, entries: np.ndarray
+) -> np.ndarray:
+    """Integers on a grid for integers of a tensor, a row for each element."""
+    real = tensor.decode(entries, channel[:, np.newaxis]).astype(np.float64)
+    with np.errstate(all="ignore"):
+        codes = np.rint((real - grid.offset[:, np.newaxis]) / grid.scale[:, np.newaxis])
+    whole: np.ndarray = np.clip(np.nan_to_num(codes, nan=0.0), 0, grid.levels - 1).astype(np.int64)
+    return whole
+
+
+def _summed(
+    ctx: LoweringContext,
+    bits: Register,
+    index: np.ndarray,
+    factor: np.ndarray,
+    codes: np.ndarray,
+) -> Register:
+    """The first integer of each element and what its bits add."""
+    register = sum_of_bits(ctx.builder, bits, index, factor)
+    start = codes[:, 0]
+    if start.any():
+        register = ctx.builder.emit(Opcode.ADD, [register], constants={"operand": start})
+    # Bits of one element come in one order, which interval arithmetic cannot see.
+    return attrs.evolve(register, bounds=Bounds(codes.min(axis=1), codes.max(axis=1)))
+
+
 def _of_bits(
     ctx: LoweringContext,
     tensor: EncryptedTensor,
@@ -181,17 +242,14 @@ def _of_bits(
 ) -> Register:
     """The integers on a grid of elements that are sums of bits: what each bit adds is known."""
     levels = np.arange(max(1, int(number.max(initial=0))) + 1)
-    entry = np.minimum(levels, number[:, np.newaxis])
-    real = tensor.decode(entry, channel[:, np.newaxis]).astype(np.float64)
-    with np.errstate(all="ignore"):
-        codes = np.rint((real - grid.offset[:, np.newaxis]) / grid.scale[:, np.newaxis])
-    codes = np.clip(np.nan_to_num(codes, nan=0.0), 0, grid.levels - 1).astype(np.int64)
-    register = function_of_bits(ctx.builder, bits, first, np.diff(codes).T)
-    start = codes[:, 0]
-    if start.any():
-        register = ctx.builder.emit(Opcode.ADD, [register], constants={"operand": start})
-    # Bits of one element come in one order, which interval arithmetic cannot see.
-    return attrs.evolve(register, bounds=Bounds(codes.min(axis=1), codes.max(axis=1)))
+    codes = _codes(tensor, channel, grid, np.minimum(levels, number[:, np.newaxis]))
+    changes = np.diff(codes).T
+    # The changes that are not zero first, so that few bits are added.
+    order = np.argsort(changes == 0, axis=0, kind="stable")
+    used = max(1, int((changes != 0).sum(axis=0).max(initial=0)))
+    factor = np.take_along_axis(changes, order, axis=0)[:used]
+    index = np.where(factor != 0, first + order[:used], 0)
+    return _summed(ctx, bits, index, factor, codes)
 
 
 def _reached(

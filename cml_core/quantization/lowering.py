@@ -226,9 +226,10 @@ def _input(
     builder.node = spec.name
     if cuts is not None:
         form = config.thresholds
+        asked = cuts
         if form == "uniform":
             cuts, form = uniform_cuts(samples, config.input_bits), "bins"
-        by_cuts, tensor = cut_input(builder, spec.name, samples, cuts, form, dtype)
+        by_cuts, tensor = cut_input(builder, spec.name, samples, cuts, form, dtype, asked)
         return by_cuts, tensor.named(spec.name, spec.name)
     known = stats.ranges[spec.name]
     low, high = known.low, known.high
@@ -243,7 +244,9 @@ def _input(
         code = InputCode(spec.name, samples.shape[1:], 1.0, low, int(high - low) + 1)
     elif config.input_scales == "each" and low < high:
         scales, offsets = _scales_of_elements(samples, config)
-        code = InputCode(spec.name, samples.shape[1:], scales, offsets, top + 1)
+        # Other observers leave out the ends of what they see, which then are to saturate.
+        clips = config.observer != "minmax"
+        code = InputCode(spec.name, samples.shape[1:], scales, offsets, top + 1, (clips, clips))
     elif not low < high:
         code = InputCode(spec.name, samples.shape[1:], abs(low) or 1.0, min(low, 0.0), 2)
     else:

@@ -54,6 +54,7 @@ def client_to_parts(client: ClientSide) -> dict[str, bytes]:
                 "shape": code.shape,
                 "form": code.form,
                 "suffix": code.suffix,
+                "low_bits": code.low_bits,
                 "cuts": keep(f"{place}.cuts", code.cuts),
                 "element": keep(f"{place}.element", code.element),
             }
@@ -123,7 +124,15 @@ def _read_input(row: Mapping[str, Any], parts: Mapping[str, bytes]) -> InputCode
     if row["form"] not in ("thermometer", "bins"):
         raise ValueError(f"input {name!r} has the unknown form {row['form']!r}")
     cuts, element = (read_array(parts[row[part]]) for part in ("cuts", "element"))
-    return CutCode(name, shape, cuts, element, row["form"], row["suffix"])
+    return CutCode(
+        name,
+        shape,
+        cuts,
+        element,
+        row["form"],
+        row["suffix"],
+        row["low_bits"],
+    )
 
 
 def _spec(spec: TensorSpec) -> dict[str, Any]:

@@ -28,7 +28,7 @@ __all__ = ["Plan", "Stage", "make_plan"]
 #: Most bits that are added before a lookup: with zero, as many values as two bits have.
 _MOST_BITS = 3
 #: Bits of the largest leaf, beside its sign.
-_LEAF_BITS = 10
+_LEAF_BITS = 12
 #: Largest root of the sum of squares of a result's weights. Beyond it, lookups must be less noisy
 #: and cost more (measured with concrete-python 2.11: a tenth at 13, half at 20).
 _NORM = 13.0
