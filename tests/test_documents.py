@@ -32,7 +32,7 @@ def test_it_also_compiles(key_cache):
 
 
 def test_the_readme_runs_until_it_needs_a_compiler(monkeypatch):
-    (code,) = blocks("README.md")
+    code, *_ = blocks("README.md")
     clear, found, _ = code.partition("circuit =")
     assert found
     monkeypatch.chdir(ROOT)
