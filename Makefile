@@ -6,6 +6,7 @@
 #   make lint                 formatter, linter, types, architecture
 #   make docs, make bench     documentation; benchmarks
 #   make bench-fhe            cml beside Concrete-ML (Python 3.10 for the latter)
+#   make bench-trees          the same on tree ensembles
 
 PYTHON ?= python3
 # With pyenv, the variable picks a 3.10; elsewhere python3.10 is found as it is.
@@ -15,12 +16,14 @@ VENV310 := .venv310
 VENVCONCRETEML := .venv-concrete-ml
 # What `make bench-fhe` passes on: --full, --fresh, --models ...
 BENCH_FHE ?=
+# What `make bench-trees` passes on: --encrypt, --resume, --data ...
+BENCH_TREES ?=
 RUN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DIGITS := docs/examples/digits
 PYTEST := pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-fast test-concrete-numpy lint format docs bench bench-fhe clean
+.PHONY: demo test test-fast test-concrete-numpy lint format docs bench bench-fhe bench-trees clean
 
 demo: $(VENV)/.ready
 	$(RUN)/cml ops list
@@ -58,6 +61,11 @@ bench-fhe: $(VENV)/.ready $(VENVCONCRETEML)/.ready
 	$(RUN)/python $(PIP) -e '.[bench]'
 	$(RUN)/python benchmarks/fhe/run.py --encrypt \
 		--concrete-ml $(VENVCONCRETEML)/bin/python $(BENCH_FHE)
+
+bench-trees: $(VENV)/.ready $(VENVCONCRETEML)/.ready
+	$(RUN)/python $(PIP) -e '.[bench,xgboost]'
+	$(RUN)/python benchmarks/trees/run.py \
+		--concrete-ml $(VENVCONCRETEML)/bin/python $(BENCH_TREES)
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

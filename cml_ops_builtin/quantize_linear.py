@@ -2,9 +2,10 @@
 
 The scale and the zero point are those of the whole tensor, of an axis, or of blocks along it.
 Under encryption the integers are exactly the model's own, whatever bit width was chosen for the
-rest: one lookup per element brings them onto their grid, none if they are on it already. A model
-input that nothing else reads is encrypted on that grid by the client, and costs none either.
-Rounding before lookups makes the integers inexact; `rounding_bits=None` turns it off.
+rest: what reads them gets them by one lookup per element, for this and all functions around it, or
+by none if they are on their grid already. A model input that nothing else reads is encrypted on
+that grid by the client, and costs none either. Rounding before lookups makes the integers inexact;
+`rounding_bits=None` turns it off.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Runs in either system's environment (Python 3.10 and later) and imports nothing 
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -22,6 +23,7 @@ MODELS = Path(__file__).parent / "models"
 P_ERROR = 2.0**-40
 
 _OPERATION = re.compile(r'"(FHE(?:Linalg)?\.\w+)"\([^:]*(?:\{[^}]*\})? : \(([^)]*)\) -> (.*)')
+_SIGNATURE = re.compile(r"func\.func @\w+\((.*?)\) -> (.*) \{")
 _ENCRYPTED = re.compile(r"(?:tensor<((?:\d+x)+)!FHE\.e(?:s)?int<(\d+)>>|!FHE\.e(?:s)?int<(\d+)>)")
 
 
@@ -49,6 +51,17 @@ def count_lookups(mlir: str) -> tuple[dict[int, int], int]:
     return lookups, rounded
 
 
+def count_ciphertexts(mlir: str) -> tuple[int, int]:
+    """Count the integers that a circuit takes and gives, each a ciphertext of its own."""
+    taken, given = _SIGNATURE.search(mlir).groups()
+    return _encrypted_elements(taken), _encrypted_elements(given)
+
+
+def _encrypted_elements(types: str) -> int:
+    shapes = [found[1] or "" for found in _ENCRYPTED.finditer(types)]
+    return sum(math.prod(int(n) for n in shape.split("x")[:-1]) for shape in shapes)
+
+
 def measure(job: dict, circuit, mlir: str, clear, simulate, keygen, predict) -> dict:
     """Measure a compiled circuit: its size, accuracy in the clear, and what the job asks for.
 
@@ -58,25 +71,39 @@ def measure(job: dict, circuit, mlir: str, clear, simulate, keygen, predict) -> 
     """
     data = np.load(MODELS / f"{job['model']}.npz")
     test, labels = data["test"], data["labels"]
-    lookups, rounded = count_lookups(mlir)
     result = {
         "clear_accuracy": float(np.mean(clear(test) == labels)),
         "samples": len(test),
-        "lookups": {str(width): lookups[width] for width in sorted(lookups)},
-        "rounded_bits": rounded,
-        "bootstraps": int(circuit.programmable_bootstrap_count),
-        "complexity": float(circuit.complexity),
+        **circuit_size(circuit, mlir),
     }
     if job["simulate"]:
         simulated = simulate(test)
         result["accuracy"] = float(np.mean(simulated == labels))
     if job["encrypt"]:
-        _, result["keys_seconds"] = seconds(keygen)
-        runs = [seconds(lambda: predict(test[i : i + 1])) for i in range(job["encrypt"])]  # noqa: B023
-        result["predict_seconds"] = statistics.median(time for _, time in runs)
-        decrypted = np.concatenate([answer for answer, _ in runs])
-        result["encrypted_right"] = int(np.sum(decrypted == labels[: len(decrypted)]))
+        times, decrypted = encrypted(keygen, predict, test[: job["encrypt"]])
+        right = int(np.sum(decrypted == labels[: len(decrypted)]))
+        result |= {**times, "encrypted_right": right}
     return result
+
+
+def circuit_size(circuit, mlir: str) -> dict:
+    """What Concrete says of a circuit, and the lookups in it."""
+    lookups, rounded = count_lookups(mlir)
+    return {
+        "lookups": {str(width): lookups[width] for width in sorted(lookups)},
+        "rounded_bits": rounded,
+        "bootstraps": int(circuit.programmable_bootstrap_count),
+        "complexity": float(circuit.complexity),
+    }
+
+
+def encrypted(keygen, predict, samples) -> tuple[dict, np.ndarray]:
+    """Generate keys and predict on encrypted samples one by one: times, and the classes."""
+    _, keys = seconds(keygen)
+    runs = [seconds(lambda: predict(sample[np.newaxis])) for sample in samples]  # noqa: B023
+    median = statistics.median(time for _, time in runs)
+    times = {"keys_seconds": keys, "predict_seconds": median}
+    return times, np.concatenate([answer for answer, _ in runs])
 
 
 def seconds(action):
@@ -93,7 +120,7 @@ def serve(answer, packages: tuple[str, ...]) -> None:
     """
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    versions = {name: metadata.version(name) for name in packages}
+    versions = {name: _version(name) for name in packages}
     _reply(replies, {"python": platform.python_version(), **versions})
     for line in sys.stdin:
         job = json.loads(line)
@@ -103,6 +130,13 @@ def serve(answer, packages: tuple[str, ...]) -> None:
             reason = " ".join(str(error).split())
             result = {"refused": f"{type(error).__name__}: {reason[:300]}"}
         _reply(replies, result)
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return importlib.import_module(name).__version__  # distributed under another name
 
 
 def _reply(replies, content: dict) -> None:

@@ -111,6 +111,13 @@ def complexity(value: float) -> str:
     return f"{value:.2e}" if value >= 1e4 else f"{value:.0f}"
 
 
+def duration(time: float | None) -> str:
+    """Write seconds, if they were measured."""
+    if time is None:
+        return ""
+    return f"{time:.2g}" if time < 10 else f"{time:.0f}"
+
+
 def columns(row: dict) -> list[str]:
     """Write a row of a front."""
     lookups = " + ".join(f"{count}×{width}" for width, count in row["lookups"].items())
@@ -122,7 +129,7 @@ def columns(row: dict) -> list[str]:
         lookups or "none",
         str(row["rounded_bits"]),
         complexity(row["complexity"]),
-        *("" if time is None else f"{time:.2g}" if time < 10 else f"{time:.0f}" for time in times),
+        *map(duration, times),
     ]
 
 
@@ -151,19 +158,21 @@ def compared(results: dict, model: str, exact: float) -> str:
     return table(["accuracy of at least", *names, " / ".join(reversed(names))], rows)
 
 
+def ran_with(system: str, result: dict) -> str:
+    """Write which versions of a system ran where."""
+    versions = dict(result["versions"])
+    own = versions.pop(system.replace("_", "-"))
+    others = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"{NAMES[system]} {own}: {result['machine']}, {others}"
+
+
 def tables(results: dict) -> str:
     """Write everything but the introduction."""
     parts = []
     for system, result in results.items():
-        versions = ", ".join(
-            f"{name} {version}"
-            for name, version in result["versions"].items()
-            if name != system.replace("_", "-")
-        )
-        own = result["versions"][system.replace("_", "-")]
         refused = sum("refused" in row for row in result["rows"])
         tried = f"{len(result['rows'])} settings in all, {refused} refused"
-        parts.append(f"- {NAMES[system]} {own}: {result['machine']}, {versions}; {tried}.")
+        parts.append(f"- {ran_with(system, result)}; {tried}.")
     text = "\n".join(parts) + f"\n\n![accuracy against complexity](images/{PICTURE.name})\n"
     head = ["setting", "accuracy", "in the clear", "lookups", "bits off", "complexity", "compile s"]
     head += ["keys s", "predict s"]
@@ -259,13 +268,18 @@ def write_report() -> None:
     """Write tables and picture into `docs/`."""
     results = read()
     draw(results)
+    write_section(BEGIN, END, f"{INTRODUCTION}\n{tables(results)}")
+
+
+def write_section(begin: str, end: str, section: str) -> None:
+    """Write what stands between two marks, which are added to the page if it has none."""
     path = DOCS / "benchmarks.md"
     text = path.read_text(encoding="utf-8")
-    if BEGIN not in text:
-        text = text.rstrip() + f"\n\n{BEGIN}\n{END}\n"
-    before, rest = text.split(BEGIN)
-    section = f"{BEGIN}\n\n{INTRODUCTION}\n{tables(results)}\n{END}"
-    path.write_text(before + section + rest.split(END)[1], encoding="utf-8")
+    if begin not in text:
+        text = text.rstrip() + f"\n\n{begin}\n{end}\n"
+    before, rest = text.split(begin)
+    section = f"{begin}\n\n{section}\n{end}"
+    path.write_text(before + section + rest.split(end)[1], encoding="utf-8")
 
 
 if __name__ == "__main__":

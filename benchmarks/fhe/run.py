@@ -17,84 +17,23 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import platform
-import select
-import subprocess
 import sys
 from pathlib import Path
 
 from report import front, write_report
 from settings import MODELS, SETTINGS
+from worker import Worker, machine
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 WORKERS = {"cml": HERE / "cml_worker.py", "concrete_ml": HERE / "concrete_ml_worker.py"}
 ENCRYPTED_SAMPLES, ENCRYPTED_POINTS = 3, 4
-# Seconds for a job; above this complexity, keys alone would take minutes and gigabytes.
-PATIENCE, PATIENCE_ENCRYPTED, MOST_COMPLEX = 300, 1200, 6e11
+# Above this complexity, keys alone would take minutes and gigabytes.
+MOST_COMPLEX = 6e11
 # What another machine would have measured otherwise; nothing else depends on it.
 TIMES = ("compile_seconds", "keys_seconds", "predict_seconds", "encrypted_right")
 # Approximate rounding may do better in simulation than in the clear, but seldom by this much.
 DOUBT = 0.01
-
-
-class Worker:
-    """A system's process; restarted if a job kills it or takes too long."""
-
-    def __init__(self, python: str, script: Path) -> None:
-        self.command = [python, str(script)]
-        self.process: subprocess.Popen | None = None
-        self.versions: dict = {}
-        self._start()
-
-    def _start(self) -> None:
-        self.close()
-        self.process = subprocess.Popen(
-            self.command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        versions = self._read(PATIENCE)
-        if "python" not in versions:
-            raise SystemExit(f"{self.command[1]} does not start: {versions['refused']}")
-        self.versions = versions
-
-    def _read(self, patience: float) -> dict:
-        ready, _, _ = select.select([self.process.stdout], [], [], patience)
-        line = self.process.stdout.readline() if ready else ""
-        if line:
-            return json.loads(line)
-        return {"refused": "the process died" if ready else f"took more than {patience} s"}
-
-    def answer(self, job: dict) -> dict:
-        """Run one job."""
-        if self.process.poll() is not None:
-            self._start()
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()
-        result = self._read(PATIENCE_ENCRYPTED if job["encrypt"] else PATIENCE)
-        if result.get("refused", "").startswith(("took", "the process")):
-            self._start()
-        return result
-
-    def close(self) -> None:
-        """End the process."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-
-def machine() -> str:
-    """Cores and processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{os.cpu_count()} cores, {names[0] if names else platform.machine()}"
 
 
 def digest(model: str) -> str:

@@ -124,8 +124,11 @@ def _grid_of_result(
     def read(tensor: EncryptedTensor, channel: np.ndarray) -> np.ndarray:
         return tensor.as_typed(known.values(channel[:, 0]))
 
-    with np.errstate(all="ignore"):
-        values = applied(read, np.arange(channels)[:, np.newaxis])
+    try:
+        with np.errstate(all="ignore"):
+            values = applied(read, np.arange(channels)[:, np.newaxis])
+    except Exception:
+        return None  # It takes no values that the model does not reach.
     return ModelGrid.around(np.broadcast_to(values, (channels, known.levels)), known.levels)
 
 

@@ -30,7 +30,7 @@ def test_version(process):
 
 def test_help_names_every_command(process):
     text = process("--help").out
-    commands = ("ops", "plugins", "check", "run", "compile", "predict", "inspect", "export")
+    commands = ("ops", "plugins", "check", "run", "compile", "predict", "inspect", "export", "view")
     for name in (*commands, "--debug"):
         assert name in text
 

@@ -54,8 +54,7 @@ def quantized_by_onnxruntime(model, x, path, *, form, symmetric=False, **options
 def quiet():
     """Nothing is said of what PyTorch and Brevitas are about to change."""
     with warnings.catch_warnings():
-        for category in (DeprecationWarning, FutureWarning, UserWarning):
-            warnings.simplefilter("ignore", category)
+        warnings.simplefilter("ignore")
         yield
 
 
@@ -88,12 +87,12 @@ def brevitas_of(reason):
     pytest.importorskip("torch", reason=reason)
     if importlib.util.find_spec("brevitas") is None:
         pytest.skip(reason)
-    if importlib.util.find_spec("onnxoptimizer") is None and "onnxoptimizer" not in sys.modules:
-        # Brevitas exports nothing without it, and uses it only to make initializers of constants.
-        stand_in = types.ModuleType("onnxoptimizer")
-        stand_in.optimize = lambda model, passes: model
-        sys.modules["onnxoptimizer"] = stand_in
-    with quiet():
+    with quiet(), pytest.MonkeyPatch.context() as patch:
+        if importlib.util.find_spec("onnxoptimizer") is None:
+            # Brevitas exports nothing without it, and only makes initializers of constants by it.
+            stand_in = types.ModuleType("onnxoptimizer")
+            stand_in.optimize = lambda model, passes: model
+            patch.setitem(sys.modules, "onnxoptimizer", stand_in)
         import brevitas.export
         import brevitas.nn
         import brevitas.quant

@@ -1,11 +1,14 @@
 """Models that were trained or calibrated in low precision keep their scales and integers."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import cml_core as cml
-from cml_core.errors import NodeError, QuantizationError
+from cml_core.errors import NodeError
 from cml_core.fhe.backend import installed_backends
 from cml_core.program.instructions import Opcode
 from tests.contrib.qat_models import (
@@ -83,7 +86,7 @@ def quantize_static(network, tmp_path, *, kind="QUInt8", **options):
 @pytest.mark.parametrize("form", ["QDQ", "QOperator"])
 @pytest.mark.parametrize(
     ("kind", "symmetric", "per_channel"),
-    [("QUInt8", False, False), ("QUInt8", False, True), ("QInt8", True, True)],
+    [("QUInt8", False, True), ("QInt8", True, False)],
 )
 def test_what_onnxruntime_quantized_keeps_its_integers(
     network, form, kind, symmetric, per_channel, tmp_path
@@ -347,3 +350,241 @@ def test_a_quant_network_is_exact_on_encrypted_integers(key_cache):
     circuit.keygen()
     np.testing.assert_array_equal(circuit.predict(x[:2]), quantized(x[:2]))
     np.testing.assert_allclose(quantized(x), module(x), rtol=0, atol=1e-6)
+
+
+# --- networks that Brevitas trained ---
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A network of 4 bits that learned digits, the data, and its own predictions."""
+    brevitas, torch = brevitas_of("trains with Brevitas"), torch_of("trains with Brevitas")
+    datasets = pytest.importorskip("sklearn.datasets", reason="takes digits from scikit-learn")
+    x, labels = datasets.load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    order = np.random.default_rng(0).permutation(len(x))
+    x, labels = x[order], labels[order]
+    nn, four = brevitas.nn, {"weight_bit_width": 4, "bias_quant": brevitas.quant.Int32Bias}
+    with quiet():
+        network = torch.nn.Sequential(
+            nn.QuantIdentity(bit_width=4, return_quant_tensor=True),
+            nn.QuantLinear(64, 24, bias=True, **four),
+            nn.QuantReLU(bit_width=4, return_quant_tensor=True),
+            nn.QuantLinear(24, 10, bias=True, **four),
+        )
+        optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+        given, wanted = torch.as_tensor(x[:1200]), torch.as_tensor(labels[:1200])
+        for _ in range(6):
+            for start in range(0, 1200, 100):
+                optimizer.zero_grad()
+                y = network(given[start : start + 100])
+                loss = torch.nn.functional.cross_entropy(
+                    y.value if hasattr(y, "value") else y, wanted[start : start + 100]
+                )
+                loss.backward()
+                optimizer.step()
+        network.eval()
+    own = predicted(torch, network, x[1200:])
+    assert np.mean(own.argmax(axis=1) == labels[1200:]) > 0.9
+    return network, x[:1200], x[1200:], own
+
+
+@pytest.mark.parametrize("how", ["qonnx", "qonnx-dynamo", "qcdq"])
+def test_a_trained_network_of_4_bits_predicts_what_it_did(trained, how, tmp_path):
+    network, calibration, unseen, own = trained
+    module = cml.NumpyModule.from_onnx(exported_by_brevitas(network, unseen, tmp_path, how))
+    np.testing.assert_allclose(module(unseen), own, rtol=1e-4, atol=1e-4)
+    quantized = cml.quantize(module, calibration, exact())
+    got = quantized(unseen)
+    np.testing.assert_allclose(got, own, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(got.argmax(axis=1), own.argmax(axis=1))
+    # Bits are those of the network, not the two that were asked for.
+    assert found(quantized, Opcode.INPUT)[0].interval.high <= 15
+    assert [one.interval.high for one in found(quantized, Opcode.LOOKUP)] == [15]
+    assert [int(np.abs(w).max()) for w in weights_of(quantized)] == [7, 7]
+    # Some neurons never fire.
+    assert quantized.report().lookups <= 24
+
+
+def convolutional(nn, quant, torch):
+    """Scales for each channel, a zero point, a batch norm, the maximum of windows."""
+    per_channel = {"weight_quant": quant.Int8WeightPerChannelFloat}
+    return torch.nn.Sequential(
+        nn.QuantIdentity(
+            bit_width=4, act_quant=quant.ShiftedUint8ActPerTensorFloat, return_quant_tensor=True
+        ),
+        nn.QuantConv2d(
+            1,
+            3,
+            3,
+            padding=1,
+            bias=True,
+            bias_quant=quant.Int16Bias,
+            weight_bit_width=4,
+            **per_channel,
+        ),
+        torch.nn.BatchNorm2d(3),
+        nn.QuantReLU(bit_width=3, return_quant_tensor=True),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        nn.QuantLinear(12, 3, bias=True, weight_bit_width=3),
+    )
+
+
+def averaging(nn, quant, torch):
+    """The mean of windows, its low bits cut off."""
+    return torch.nn.Sequential(
+        nn.QuantIdentity(bit_width=4, return_quant_tensor=True),
+        nn.TruncAvgPool2d(2, bit_width=4, return_quant_tensor=True),
+        torch.nn.Flatten(),
+        nn.QuantLinear(4, 3, bias=False, weight_bit_width=3),
+    )
+
+
+def binary(nn, quant, torch):
+    """Inputs, weights and activations of one bit."""
+    signs = quant.binary.SignedBinaryActPerTensorConst
+    of_weights = {"weight_quant": quant.binary.SignedBinaryWeightPerTensorConst}
+    return torch.nn.Sequential(
+        nn.QuantIdentity(act_quant=signs, return_quant_tensor=True),
+        torch.nn.Flatten(),
+        nn.QuantLinear(16, 6, bias=False, **of_weights),
+        torch.nn.BatchNorm1d(6),
+        nn.QuantIdentity(act_quant=signs, return_quant_tensor=True),
+        nn.QuantLinear(6, 3, bias=False, **of_weights),
+    )
+
+
+def with_a_skip(nn, quant, torch):
+    """A sum of two tensors of one scale."""
+
+    class Skip(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            one = {"bit_width": 4, "return_quant_tensor": True}
+            self.first, self.shared, self.last = (nn.QuantIdentity(**one) for _ in range(3))
+            self.conv = nn.QuantConv2d(1, 1, 3, padding=1, bias=False, weight_bit_width=4)
+            self.dense = nn.QuantLinear(16, 3, bias=True, weight_bit_width=4)
+
+        def forward(self, x):
+            y = self.shared(self.first(x))
+            y = self.last(y + self.shared(self.conv(y)))
+            return self.dense(torch.flatten(y, 1))
+
+    return Skip()
+
+
+@pytest.mark.parametrize(
+    ("build", "how"),
+    [
+        (convolutional, "qonnx"),
+        (convolutional, "qcdq"),
+        (averaging, "qonnx"),
+        (binary, "qonnx"),
+        (with_a_skip, "qonnx"),
+        (with_a_skip, "qcdq"),
+    ],
+)
+def test_what_brevitas_exports_keeps_its_grids(build, how, tmp_path):
+    brevitas, torch = brevitas_of("exports with Brevitas"), torch_of("exports with Brevitas")
+    x = np.random.default_rng(0).uniform(-0.6, 1.4, (300, 1, 4, 4)).astype(np.float32)
+    with quiet():
+        network = build(brevitas.nn, brevitas.quant, torch)
+        for _ in range(3):
+            network(torch.as_tensor(x))
+        network.eval()
+    own = predicted(torch, network, x)
+    module = cml.NumpyModule.from_onnx(exported_by_brevitas(network, x, tmp_path, how))
+    np.testing.assert_allclose(module(x), own, rtol=0, atol=1e-5)
+    quantized = cml.quantize(module, x, exact())
+    np.testing.assert_allclose(quantized(x), own, rtol=0, atol=1e-5)
+    widest = max(int(np.abs(w).max()) for w in weights_of(quantized))
+    assert widest <= 7
+    assert all(one.interval.high <= 15 for one in found(quantized, Opcode.LOOKUP))
+
+
+# --- PyTorch's own quantizers ---
+
+
+def pytorch_network(torch, quantization, how):
+    """A network trained by PyTorch's eager or graph mode, or left with its fake quantizers."""
+    stubs = [quantization.QuantStub(), quantization.DeQuantStub()] if how != "fx" else [None, None]
+    layers = [
+        stubs[0],
+        torch.nn.Conv2d(1, 2, 2),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(3),
+        torch.nn.Flatten(),
+        torch.nn.Linear(2, 3),
+        stubs[1],
+    ]
+    network = torch.nn.Sequential(*(layer for layer in layers if layer is not None)).train()
+    if how == "fx":
+        from torch.ao.quantization import quantize_fx
+
+        mapping = quantization.get_default_qat_qconfig_mapping("fbgemm")
+        return quantize_fx.prepare_qat_fx(network, mapping, (torch.zeros(1, 1, 4, 4),))
+    if how == "eager":
+        network = quantization.fuse_modules_qat(network, [["1", "2"]])
+        network.qconfig = quantization.get_default_qat_qconfig("fbgemm")
+    else:
+        fake = quantization.FakeQuantize.with_args
+        network.qconfig = quantization.QConfig(
+            activation=fake(
+                observer=quantization.MovingAverageMinMaxObserver,
+                quant_min=0,
+                quant_max=127,
+                dtype=torch.quint8,
+            ),
+            weight=fake(
+                observer=quantization.MovingAveragePerChannelMinMaxObserver,
+                quant_min=-128,
+                quant_max=127,
+                dtype=torch.qint8,
+                qscheme=torch.per_channel_symmetric,
+                ch_axis=0,
+            ),
+        )
+    return quantization.prepare_qat(network)
+
+
+@pytest.mark.parametrize("how", ["eager", "fx", "fake"])
+def test_what_pytorch_quantized_keeps_its_integers(how):
+    torch = torch_of("quantizes with PyTorch")
+    x = np.random.default_rng(0).uniform(-0.6, 1.4, (200, 1, 4, 4)).astype(np.float32)
+    with quiet():
+        from torch.ao import quantization
+
+        network = pytorch_network(torch, quantization, how)
+        optimizer = torch.optim.SGD(network.parameters(), 0.1)
+        for _ in range(5):
+            optimizer.zero_grad()
+            torch.square(network(torch.as_tensor(x)) - 1).mean().backward()
+            optimizer.step()
+        network.eval().apply(quantization.disable_observer)
+        if how == "fx":
+            from torch.ao.quantization import quantize_fx
+
+            # The exporter takes the graph of a graph module for one of its own.
+            network = torch.nn.Sequential(quantize_fx.convert_fx(network))
+        elif how == "eager":
+            network = quantization.convert(network)
+    model = torchscript(torch, network, x)
+    kinds = {node.op_type for node in model.graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
+    wanted = onnxruntime_on(model, x)
+    module = cml.NumpyModule.from_onnx(model)
+    np.testing.assert_array_equal(module(x), wanted)
+    np.testing.assert_array_equal(cml.quantize(module, x, exact())(x), wanted)
+
+
+def test_the_page_on_quantization_aware_training_runs(tmp_path, monkeypatch, capsys):
+    brevitas_of("the page trains with Brevitas")
+    torch_of("the page trains with Brevitas")
+    pytest.importorskip("sklearn", reason="takes digits from scikit-learn")
+    page = Path(__file__).parents[2] / "docs" / "qat.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+    monkeypatch.chdir(tmp_path)
+    with quiet():
+        exec(code, {})
+    assert "lookups of" in capsys.readouterr().out

@@ -96,8 +96,8 @@ def test_booleans_are_packed_and_take_one_lookup_for_each_term():
     )
     module, quantized = factors.quantize(net.add("MatMul", a, b))
     np.testing.assert_allclose(quantized(factors.data), module(factors.data), atol=1e-6)
-    # One lookup makes each operand a bit.
-    assert lookups(quantized) == {4: 6 + 6, 2: 2 * 3 * 2}
+    # Each operand is encrypted as the bit that is asked for.
+    assert lookups(quantized) == {2: 2 * 3 * 2}
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 0.7), (0.3, 1.7), (-3.0, -0.9), (50.0, 51.0)])

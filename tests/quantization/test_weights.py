@@ -41,3 +41,22 @@ def test_a_channel_of_zeros_stays_zero(bits):
     integers, scale = quantize_weights(np.zeros((3, 2)), bits, axes=(0,))
     assert not integers.any()
     assert np.isfinite(scale).all()
+
+
+@pytest.mark.parametrize("inputs", [2, 3, 5, 40])
+def test_integers_of_eight_bits_are_found_again_from_few_weights(inputs):
+    rng = np.random.default_rng(inputs)
+    stored = rng.integers(-127, 128, (inputs, 200))
+    scale = rng.uniform(1e-3, 1e-1, 200).astype(np.float32)
+    # As a DequantizeLinear gives them, and a batch norm after it.
+    weight = stored.astype(np.float32) * scale * np.float32(1.7)
+    integers, step = quantize_weights(weight, 2, axes=(0,))
+    common = np.maximum(np.gcd.reduce(np.abs(stored), axis=0), 1)
+    np.testing.assert_array_equal(integers * common, stored)
+    np.testing.assert_allclose(integers * step, weight, rtol=1e-6)
+
+
+def test_weights_that_are_no_integers_get_the_width_that_was_asked_for():
+    weight = np.random.default_rng(0).normal(size=(6, 30))
+    integers, _ = quantize_weights(weight, 4, axes=(0,))
+    assert np.abs(integers).max() == 7
