@@ -43,6 +43,9 @@ __all__ = ["Lowered", "find_unquantized", "lower"]
 
 #: Largest table that the client decodes an output with, in entries; beyond, the server requantizes.
 _CLIENT_TABLE = 2**20
+#: Bits from which on the steps of an element of an input are fine enough to leave room at both
+#: ends of its range: one of many is easily outside of what calibration saw.
+_ROOMY = 8
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -266,6 +269,9 @@ def _scales_of_elements(samples: np.ndarray, config: QuantConfig) -> tuple[np.nd
     """Scale and offset of each element of an input of samples `(N, *S)`."""
     values = samples.reshape(len(samples), -1).T
     low, high = channel_ranges(values, config.observer, config.input_bits)
+    if config.input_bits >= _ROOMY:
+        room = config.margin * (high - low)
+        low, high = low - room, high + room
     scale = (high - low) / (2**config.input_bits - 1)
     # An element that never changed may yet; by how much, the others say.
     scale = np.where(scale > 0, scale, scale.max())

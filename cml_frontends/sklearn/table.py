@@ -93,7 +93,7 @@ _LIST = (
     _linear("LinearSVC", "sklearn.svm", by_skl2onnx_scores),
     _linear("LinearSVR", "sklearn.svm"),
     Row("SVC", "sklearn.svm", _KERNELS, support_vectors),
-    Row("SVR", "sklearn.svm", _KERNELS, support_vectors),
+    Row("SVR", "sklearn.svm", _KERNELS),
     Row("GaussianNB", "sklearn.naive_bayes", _PARABOLAS, gaussian_naive_bayes, _INPUT_BITS),
     Row(
         "KNeighborsClassifier",

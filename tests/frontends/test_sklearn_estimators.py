@@ -179,7 +179,9 @@ def test_an_estimator_is_the_original_until_it_is_quantized():
     assert model.quantized_module is quantized
     on_integers = model.decision_function(X_test)
     assert not np.array_equal(on_integers, in_floats)
-    np.testing.assert_allclose(on_integers, in_floats, atol=0.05 * np.abs(in_floats).max())
+    # Features of some samples are beyond all that calibration saw.
+    close = np.isclose(on_integers, in_floats, atol=0.01 * np.abs(in_floats).max(), rtol=0.0)
+    assert close.mean() > 0.9
     assert pickle.loads(pickle.dumps(model))._compiled is None
     model.partial_fit(X_train, y_train)
     with pytest.raises(NotQuantizedError):
