@@ -89,6 +89,10 @@ def compile_model(
     margin: Annotated[
         float | None, _option("SHARE", "Added to the calibrated range on both sides.", "0.2")
     ] = None,
+    input_scales: Annotated[
+        str | None,
+        _option("one|each", "One scale for a whole input, or one for each of its elements.", "one"),
+    ] = None,
     thresholds: Annotated[
         str | None,
         _option(
@@ -140,6 +144,7 @@ def compile_model(
         "observer": observer,
         "ranges": ranges,
         "margin": margin,
+        "input_scales": input_scales,
         "thresholds": thresholds,
         "tail": tail,
     }

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import onnx
 
-from cml_core.errors import CmlError, ConfigError, ExporterError
+from cml_core.errors import CmlError, ConfigError, ExporterError, NodeError
 from cml_core.numpy_module import NumpyModule
 from cml_frontends.optional import require
 from cml_frontends.sklearn.assembly import INPUT, finish, new_writer
@@ -66,13 +66,16 @@ def sklearn_to_onnx(estimator: Any, X: Any = None, *, via: Via = "auto") -> onnx
     """
     if via not in get_args(Via):
         raise ConfigError("via", via, f"one of {', '.join(map(repr, get_args(Via)))}")
+    require("sklearn", "sklearn")
     base = require("sklearn.base", "sklearn")
     steps, final = steps_of(estimator)
     require("sklearn.utils.validation", "sklearn").check_is_fitted(final)
     source = f"the estimator {type(final).__name__}"
     if not (base.is_classifier(final) or base.is_regressor(final)):
         raise ExporterError(source, (("cml", "it is neither a classifier nor a regressor"),))
-    if isinstance(getattr(final, "classes_", None), list):
+    binarizer = getattr(final, "_label_binarizer", None)
+    several = isinstance(getattr(final, "classes_", None), list)
+    if several or getattr(binarizer, "y_type_", "").startswith("multilabel"):
         raise ExporterError(source, (("cml", "it has several outputs, each with its classes"),))
     samples = None if X is None else np.asarray(X, dtype=np.float32)
     features = _count_features(steps[0] if steps else final, samples, source)
@@ -129,7 +132,12 @@ def _difference(
     model: onnx.ModelProto, steps: Sequence[Any], final: Any, samples: np.ndarray
 ) -> str:
     """Say where a model does not give the estimator's own predictions; nothing if it does."""
-    outputs = NumpyModule.from_onnx(model).run({INPUT: samples})
+    module = NumpyModule.from_onnx(model)
+    try:
+        outputs = module.run({INPUT: samples})
+        module.run({INPUT: samples[:1]})  # as encryption does
+    except NodeError as error:
+        return error.message().rstrip(".")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # these samples have no feature names
         for step in steps:

@@ -48,7 +48,7 @@ def by_hummingbird(
         if steps:
             whole = require("sklearn.pipeline", "sklearn").make_pipeline(*steps, whole)
         module = hummingbird.convert(whole, "torch", samples[:2], extra_config=_IN_MATRICES).model
-        _make_traceable(module)
+        _mend(module)
         model = torch_to_onnx(module, samples[:2], exporter="torchscript", input_names=[INPUT])
     opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
     writer = new_writer(opset=opset)
@@ -83,15 +83,22 @@ def _round_thresholds(final: Any) -> None:
             tree.tree_.threshold[:] = rounded_down(tree.tree_.threshold)
 
 
-def _make_traceable(module: Any) -> None:
-    """Replace a function that makes a tensor when called, which tracing takes for a mistake."""
+def _mend(module: Any) -> None:
+    """Replace what makes a tensor when called, and what takes one sample for a missing axis."""
     torch = require("torch", "torch")
 
     def pair(total: Any, shift: Any) -> Any:
         second = torch.sigmoid(shift(total))
         return torch.cat([1.0 - second, second], dim=1)
 
+    def sums(trees: Any, part: Any) -> Any:
+        each = torch.flatten(trees, 1).t()
+        shape = (-1, part.n_gbdt_classes, part.n_trees_per_class)
+        return part.post_transform(each.reshape(shape).sum(2))
+
     for part in module.modules():
         transform = getattr(part, "post_transform", None)
         if type(transform).__name__ == "ApplySigmoidBasePredictionPostTransform":
             part.post_transform = functools.partial(pair, shift=transform.base_prediction)
+        if type(part).__name__ == "GEMMGBDTImpl":
+            part.aggregation = functools.partial(sums, part=part)

@@ -29,8 +29,8 @@ _KERNELS = QuantConfig(
 )
 _CLASSES = _TABULAR
 _VALUES = _KERNELS
-#: Comparisons are exact, by how the client encodes features.
-_TREES = QuantConfig(input_scales="each")
+#: Comparisons are exact, or by fine grids, as the client encodes features.
+_TREES = QuantConfig(input_scales="each", input_bits=8, weight_bits=8)
 _INPUT_BITS = ("input_bits",)
 _ALL_BITS = ("input_bits", "weight_bits", "activation_bits")
 
@@ -74,7 +74,7 @@ def _linear(name: str, module: str, body: Body = by_skl2onnx) -> Row:
 
 
 def _trees(name: str, module: str, body: Body = by_skl2onnx, extra: str = "sklearn") -> Row:
-    return Row(name, module, _TREES, body, extra=extra, has_trees=True)
+    return Row(name, module, _TREES, body, _INPUT_BITS, extra, has_trees=True)
 
 
 _LIST = (

@@ -63,6 +63,7 @@ def run(model, X):
 def check_agreement(model, estimator, X, tolerance=1e-5):
     """All outputs are what the estimator's methods give, and there are no others."""
     outputs = run(model, X)
+    assert {name: len(one) for name, one in run(model, X[:1]).items()} == dict.fromkeys(outputs, 1)
     wanted = {METHODS[name] for name in outputs}
     assert {m for m in set(METHODS.values()) if hasattr(estimator, m)} - wanted <= {
         "decision_function"  # Hummingbird gives probabilities alone
@@ -97,13 +98,11 @@ def test_hummingbird_agrees_too(name):
     model = sklearn_to_onnx(case.model, case.X_train, via="hummingbird")
     check_agreement(model, case.model, case.X_test)
     by_skl2onnx, by_hummingbird = run(case.model.onnx_model, case.X_test), run(model, case.X_test)
-    for name in by_hummingbird:
-        if name == "label":
-            np.testing.assert_array_equal(by_hummingbird[name], by_skl2onnx[name])
+    for output, found in by_hummingbird.items():
+        if output == "label":
+            np.testing.assert_array_equal(found, by_skl2onnx[output])
         else:
-            np.testing.assert_allclose(
-                by_hummingbird[name], by_skl2onnx[name], rtol=1e-4, atol=1e-5
-            )
+            np.testing.assert_allclose(found, by_skl2onnx[output], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NOT_BY_HUMMINGBIRD)
@@ -198,9 +197,11 @@ def test_several_targets_agree(name):
      np.array([False, True]), np.array([1.0, 2.0])],
     ids=str,
 )  # fmt: skip
-def test_labels_are_the_estimators_own(labels):
+@pytest.mark.parametrize("name", ["LinearDiscriminantAnalysis", "GaussianNB", "LGBMClassifier"])
+def test_labels_are_the_estimators_own(labels, name):
+    needs_library(name)
     X_train, X_test, y_train, _ = split("breast cancer")
-    estimator = make("LinearDiscriminantAnalysis").fit(X_train, labels[y_train])
+    estimator = make(name).fit(X_train, labels[y_train])
     check_agreement(sklearn_to_onnx(estimator, X_train), estimator, X_test)
 
 
@@ -301,9 +302,11 @@ def test_what_has_no_form_in_onnx_is_refused(name, parameters, reason):
         sklearn_to_onnx(estimator, X)
 
 
-def test_classifiers_of_several_outputs_are_refused():
+@pytest.mark.parametrize("name", ["DecisionTreeClassifier", "MLPClassifier"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_classifiers_of_several_outputs_are_refused(name):
     X_train, _, y_train, _ = split("iris")
-    estimator = make("DecisionTreeClassifier").fit(X_train, np.stack([y_train, y_train], axis=1))
+    estimator = make(name).fit(X_train, np.stack([y_train > 0, y_train > 1], axis=1))
     with pytest.raises(ExporterError, match="several outputs"):
         sklearn_to_onnx(estimator)
 

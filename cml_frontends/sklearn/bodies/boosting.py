@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 import attrs
+import numpy as np
 import onnx
 from onnx import helper
 
@@ -35,6 +36,9 @@ def lightgbm_trees(writer: GraphWriter, x: str, estimator: Any, features: int) -
     """Nodes of an LGBMClassifier or LGBMRegressor."""
     estimator = copy.copy(estimator)
     estimator._Booster = _RoundedBooster(estimator.booster_)
+    if hasattr(estimator, "classes_"):
+        # Labels that are neither integers nor strings would be refused, and none are taken.
+        estimator._classes = np.arange(len(estimator.classes_))
     model = _convert("lightgbm", estimator, features)
     if hasattr(estimator, "decision_function") and _sums(model):
         return Result(inline(writer, model, x, "estimator/")[-1], "scores")
