@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import sys
-import types
 import warnings
 
 import numpy as np
@@ -84,15 +82,11 @@ def torchscript(torch, module, x):
 
 def brevitas_of(reason):
     """Brevitas' layers, quantizers and exporters."""
-    pytest.importorskip("torch", reason=reason)
-    if importlib.util.find_spec("brevitas") is None:
-        pytest.skip(reason)
-    with quiet(), pytest.MonkeyPatch.context() as patch:
-        if importlib.util.find_spec("onnxoptimizer") is None:
-            # Brevitas exports nothing without it, and only makes initializers of constants by it.
-            stand_in = types.ModuleType("onnxoptimizer")
-            stand_in.optimize = lambda model, passes: model
-            patch.setitem(sys.modules, "onnxoptimizer", stand_in)
+    # Brevitas exports nothing without onnxoptimizer.
+    for library in ("torch", "brevitas", "onnxoptimizer"):
+        if importlib.util.find_spec(library) is None:
+            pytest.skip(f"{library} is not installed: {reason}")
+    with quiet():
         import brevitas.export
         import brevitas.nn
         import brevitas.quant
