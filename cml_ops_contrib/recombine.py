@@ -20,11 +20,10 @@ from cml_core.plugin_api import (
     affine,
     elementwise,
     hookimpl,
-    matmul,
 )
 
-#: Largest weight, in multiples of the smallest, that is worth an exact product.
-_LARGEST = 2**16
+#: Largest weight of a target: more bits of a result would be dearer than they are worth.
+_LARGEST = 2**8
 
 
 def recombine(x, join, base):
@@ -43,12 +42,11 @@ class QuantizedRecombine:
 
 
 def _product(ctx, x, join):
-    """`x @ join`, exactly where the weights of each target are multiples of the smallest one."""
-    size = np.where(join != 0, np.abs(join), np.inf).min(axis=0, initial=np.inf)
+    """`x @ join` on integers: exactly where they need not be larger than is worth it."""
+    least = np.where(join != 0, np.abs(join), np.inf).min(axis=0, initial=np.inf)
+    size = np.maximum(least, np.abs(join).max(axis=0, initial=0.0) / _LARGEST)
     size = np.where(np.isfinite(size), size, 1.0)
     weights = np.rint(join / size)
-    if np.abs(weights).max(initial=0) > _LARGEST or not np.allclose(weights * size, join):
-        return matmul(ctx, x, join)
     view = affine(ctx, x, varying=())
     scale, offset = (float(values.flat[0]) for values in (view.scale, view.offset))
     constants = {"weight": weights.astype(np.int64)}

@@ -1,11 +1,12 @@
 """cml beside Concrete-ML on tree ensembles: labels, lookups, complexity and time.
 
-    python benchmarks/trees/run.py --concrete-ml PYTHON [--encrypt] [--resume]
+    python benchmarks/trees/run.py --concrete-ml PYTHON [--encrypt] [--resume [SYSTEM ...]]
 
 PYTHON is an interpreter that has Concrete-ML; each system runs as a process of its own, one after
 the other, and reads the same arrays from a temporary file. With `--encrypt`, samples are encrypted
 wherever complexity and keys are small. Rows go to `results.json`, tables into the documentation.
-With `--resume`, what that file holds of the same versions, machine and data is kept.
+With `--resume`, what that file holds of the same versions, machine and data is kept, of the systems
+that are named (`cml`, `concrete_ml`) or of both.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--concrete-ml", metavar="PYTHON", required=True)
     parser.add_argument("--encrypt", action="store_true", help="generate keys and predict")
-    parser.add_argument("--resume", action="store_true", help="keep what is measured")
+    parser.add_argument("--resume", nargs="*", choices=WORKERS, help="keep what is measured")
     parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
     parser.add_argument("--ensembles", nargs="+", default=list(ENSEMBLES), choices=list(ENSEMBLES))
     chosen = parser.parse_args()
@@ -122,7 +123,8 @@ def main() -> None:
             worker = Worker(python, script)
             where = {"machine": machine(), "versions": worker.versions}
             stored = old.get(system, {"rows": []})
-            same = chosen.resume and all(stored.get(key) == where[key] for key in where)
+            kept = chosen.resume is not None and system in (chosen.resume or WORKERS)
+            same = kept and all(stored.get(key) == where[key] for key in where)
             rows = [row for row in stored["rows"] if same and known(row)]
             results[system] = {**where, "rows": rows}
             for row in sweep(worker, system, data, chosen.ensembles, rows, chosen.encrypt):

@@ -82,8 +82,8 @@ what is encrypted, `make bench-trees BENCH_TREES=--encrypt` that too.
   comparisons, Concrete-ML takes bits off one after the other; each is a lookup of its own.
 - *complexity* is the estimate of Concrete's optimizer for one sample. The two versions of
   concrete-python estimate the same for the same circuit (tried on four).
-- *sent* and *received* are the ciphertexts of one sample. Concrete-ML has those that are sent
-  compressed (24 bytes each), cml has not, which makes them hundreds of times larger.
+- *sent* and *received* are the ciphertexts of one sample. Those that are sent take 24 bytes each if
+  they are compressed, to a seed and a number, and otherwise as many as those received.
 - *compile* is, of cml, conversion to ONNX, quantization and compilation, and of Concrete-ML
   compilation alone, as its `fit` has done the rest. *predict* is the median of three samples:
   encryption, execution and decryption. Circuits above a complexity of 8e10 are not encrypted. Other

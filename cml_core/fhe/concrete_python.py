@@ -155,6 +155,7 @@ class ConcretePython:
             approximate=approximate,
             additional_post_processors=[_without_low_bits()],
             enable_tlu_fusing=False,
+            compress_input_ciphertexts=True,
             parameter_selection_strategy=fhe.ParameterSelectionStrategy.MULTI,
         )
         per_node = {
