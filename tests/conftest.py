@@ -64,3 +64,10 @@ def needs_compiler() -> None:
     """Skip the test where no FHE compiler is installed."""
     if not installed_backends():
         pytest.skip("no FHE compiler is installed")
+
+
+@pytest.fixture(scope="session")
+def encrypts_quickly(needs_compiler: None) -> None:
+    """Skip the test where a circuit of some lookups takes minutes to generate its keys."""
+    if "concrete-python" not in [backend.name for backend in installed_backends()]:
+        pytest.skip("concrete-numpy takes minutes for its keys; operators are simulated with it")

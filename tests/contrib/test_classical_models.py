@@ -232,7 +232,7 @@ def test_simulation_gives_the_clear_integers(name, needs_compiler):
 
 
 @pytest.mark.fhe
-def test_an_encrypted_prediction_names_the_flower(needs_compiler, key_cache):
+def test_an_encrypted_prediction_names_the_flower(encrypts_quickly, key_cache):
     x, y = STANDARD[:, 2:], NAMES[Y]
     model = converted(linear_model.LogisticRegression(), x, y)
     quantized = cml.quantize(cml.NumpyModule.from_onnx(model), x, n_bits=4)

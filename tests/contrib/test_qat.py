@@ -9,7 +9,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 import cml_core as cml
 from cml_core.errors import NodeError
-from cml_core.fhe.backend import installed_backends
 from cml_core.program.instructions import Opcode
 from tests.contrib.qat_models import (
     brevitas_of,
@@ -24,7 +23,6 @@ from tests.contrib.qat_models import (
 from tests.networks import Net, samples
 
 fhe = pytest.mark.fhe
-compiled = pytest.mark.skipif(not installed_backends(), reason="no FHE compiler is installed")
 QONNX = "qonnx.custom_op.general"
 
 
@@ -340,7 +338,7 @@ def test_a_scale_for_each_channel_of_what_travels_between_layers():
 
 
 @fhe
-@compiled
+@pytest.mark.usefixtures("encrypts_quickly")
 def test_a_quant_network_is_exact_on_encrypted_integers(key_cache):
     module = cml.NumpyModule.from_onnx(quant_network(2, bits=2))
     x = np.random.default_rng(0).uniform(-2, 2, (60, 2)).astype(np.float32)

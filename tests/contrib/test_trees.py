@@ -289,13 +289,14 @@ def test_simulation_storage_and_export_agree_with_the_integers(form, tmp_path):
 
 
 @pytest.mark.fhe
+@pytest.mark.usefixtures("encrypts_quickly")
 @pytest.mark.parametrize("form", FORMS)
-def test_decrypted_results_are_the_integers(form):
+def test_decrypted_results_are_the_integers(form, key_cache):
     rng = np.random.default_rng(10)
     module = cml.NumpyModule.from_onnx(classifier(rng, targets=2, depth=2, trees=2))
     x = samples(rng, 60)
     quantized = cml.quantize(module, x, cml.QuantConfig(thresholds=form, input_bits=4))
-    circuit = quantized.compile()
+    circuit = quantized.compile(cml.FheOptions(key_cache=key_cache))
     circuit.keygen()
     for got, wanted in zip(circuit.predict(x[:3]), quantized(x[:3]), strict=True):
         np.testing.assert_array_equal(got, wanted)

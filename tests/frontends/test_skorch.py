@@ -102,7 +102,7 @@ def test_simulation_needs_a_circuit(fitted, data):
         fitted.predict(data[0], fhe="encrypted")
 
 
-@pytest.mark.usefixtures("needs_compiler")
+@pytest.mark.usefixtures("encrypts_quickly")
 def test_a_compiled_classifier_simulates_and_is_copied_without_its_circuit(data):
     X, y = data
     net = classifier(config=cml.QuantConfig.with_bits(3)).fit(X, y)
@@ -117,7 +117,7 @@ def test_a_compiled_classifier_simulates_and_is_copied_without_its_circuit(data)
 
 
 @pytest.mark.fhe
-@pytest.mark.usefixtures("needs_compiler")
+@pytest.mark.usefixtures("encrypts_quickly")
 def test_decrypted_predictions_equal_clear_ones(data, key_cache):
     X, y = data
     net = classifier(n_bits=2).fit(X, y)

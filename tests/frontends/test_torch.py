@@ -108,7 +108,7 @@ def test_simulation_equals_clear_integers(name):
 
 
 @pytest.mark.fhe
-@pytest.mark.usefixtures("needs_compiler")
+@pytest.mark.usefixtures("encrypts_quickly")
 @pytest.mark.parametrize("name", ["perceptron", "convolution", "embedding"])
 def test_decryption_equals_clear_integers(name, key_cache):
     torch.manual_seed(0)
