@@ -63,7 +63,7 @@ bench-fhe: $(VENV)/.ready $(VENVCONCRETEML)/.ready
 		--concrete-ml $(VENVCONCRETEML)/bin/python $(BENCH_FHE)
 
 bench-trees: $(VENV)/.ready $(VENVCONCRETEML)/.ready
-	$(RUN)/python $(PIP) -e '.[bench,xgboost]'
+	$(RUN)/python $(PIP) -e '.[bench]'
 	$(RUN)/python benchmarks/trees/run.py \
 		--concrete-ml $(VENVCONCRETEML)/bin/python $(BENCH_TREES)
 

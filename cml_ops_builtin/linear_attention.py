@@ -69,9 +69,9 @@ def cml_op():
     grouped = {"q_num_heads": 4, "kv_num_heads": 2}
     few = tuple(uniform(1, 2, 2) for _ in range(3))
     opposed = (
-        np.float32([[[1.0, -0.75], [-0.75, 0.5]]]),
-        np.float32([[[1.0, -0.5], [-0.75, 1.0]]]),
-        np.float32([[[1.0, -0.75], [-0.75, 0.5]]]),
+        np.float32([[[1.0, -1.0], [-1.0, 0.5]]]),
+        np.float32([[[1.0, -0.5], [-1.0, 1.0]]]),
+        np.float32([[[1.0, -1.0], [-1.0, 0.5]]]),
     )
     rates = decay[:1, :2, :1], beta[:1, :2, :1]
     halves = [t.astype(np.float16) for t in (q, k, v)]

@@ -60,7 +60,7 @@ def cml_op():
             ),
             OpExample((uniform(2), uniform(2)), encrypted=(0, 1), n_bits=3, name="two vectors"),
             OpExample(
-                (np.float32([[[1.0, -0.5]], [[0.7, 0.5]]]), np.float32([[1.0], [-0.75]])),
+                (left[:, np.newaxis, :2], np.float32([[1.0], [-0.75]])),
                 encrypted=(0, 1),
                 name="an encrypted stack and an encrypted matrix",
             ),

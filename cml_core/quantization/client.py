@@ -22,6 +22,8 @@ __all__ = ["ClientSide", "InputCode", "OutputCode", "SaturationWarning"]
 _SLACK = 1e-3
 #: How far a number of steps may be from a whole one to count as such.
 _WHOLE = 1e-6
+#: How far two numbers may differ, relatively, by float64's rounding alone.
+_SAME = 1e-14
 
 
 class SaturationWarning(UserWarning):
@@ -32,8 +34,9 @@ class SaturationWarning(UserWarning):
 class InputCode:
     """How a model input becomes integers: `q = round((x - offset) / scale)` in `[0, levels)`.
 
-    Where the offset is a whole number of steps, it is taken off after rounding: so halves go to the
-    even multiple of the scale, as they do where a model quantizes its input itself.
+    Where the scale is a float32, as those that a model brings are, and the offset a whole number of
+    steps, it is taken off after rounding: so halves go to the even multiple of the scale, as they
+    do where a model quantizes its input itself.
 
     Parameters
     ----------
@@ -60,10 +63,22 @@ class InputCode:
     def start(self) -> tuple[float | np.ndarray, float]:
         """Steps from zero to the lowest value: what is taken off before rounding, and after it."""
         steps = self.offset / self.scale
-        if isinstance(steps, np.ndarray):
+        if isinstance(steps, np.ndarray) or self.scale != np.float32(self.scale):
             return steps, 0.0
         whole = float(np.rint(steps))
         return (0.0, whole) if abs(steps - whole) < _WHOLE else (steps, 0.0)
+
+    @property
+    def density(self) -> float | None:
+        """Steps per unit, if float32 holds them exactly and not the scale: it decides halves.
+
+        Pixels from 0 to 16 on 63 steps have 3.9375 of them; dividing by float32's 16/63 would
+        turn halves, of which such data is full, into what its rounding error makes of them.
+        """
+        if isinstance(self.scale, np.ndarray) or self.scale == np.float32(self.scale):
+            return None
+        density = float(np.float32(1.0 / self.scale))
+        return density if abs(density * self.scale - 1.0) < _SAME else None
 
     @property
     def suffix(self) -> str:
@@ -91,7 +106,10 @@ class InputCode:
         # One pass after another over the same memory.
         dtype = self.precision(samples.dtype)
         before, after = self.start
-        place = np.divide(samples, np.asarray(self.scale, dtype), dtype=dtype)
+        if self.density is None:
+            place = np.divide(samples, np.asarray(self.scale, dtype), dtype=dtype)
+        else:
+            place = np.multiply(samples, dtype.type(self.density), dtype=dtype)
         if np.any(before):
             place -= np.asarray(before, dtype)
         if place.size == 0:

@@ -145,7 +145,10 @@ class _Exporter:
 
         x = spec.name if dtype == given else writer.cast(spec.name, dtype, of=spec.name)
         before, after = code.start
-        x = writer.add("Div", x, real(code.scale), of=spec.name)
+        if code.density is None:
+            x = writer.add("Div", x, real(code.scale), of=spec.name)
+        else:
+            x = writer.add("Mul", x, real(code.density), of=spec.name)
         if np.any(before):
             x = writer.add("Sub", x, real(before), of=spec.name)
         if spec.dtype is None or spec.dtype.kind not in "iub":
