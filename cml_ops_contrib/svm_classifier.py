@@ -18,6 +18,7 @@ from cml_core.plugin_api import (
     hookimpl,
 )
 from cml_ops_contrib._shared.class_labels import class_labels, write_labels
+from cml_ops_contrib._shared.once import read_once
 from cml_ops_contrib._shared.pairwise import probabilities, votes, write_votes
 from cml_ops_contrib._shared.post_transforms import (
     pair_of,
@@ -109,8 +110,11 @@ def _of_pairs(each: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1).astype(np.float64)
 
 
+_read = read_once(lambda attributes: _Model.of(**attributes))
+
+
 def svm_classifier(x, *, post_transform, **attributes):
-    model = _Model.of(**attributes)
+    model = _read(attributes)
     rows = as_rows(x, model.kernel.features)
     scores = model.kernel.weighed(rows, model.weights, model.bias)
     if not model.pairwise:
@@ -134,7 +138,7 @@ def _second(model, scores):
 
 
 def written(writer: GraphWriter, x, *, post_transform, **attributes):
-    model = _Model.of(**attributes)
+    model = _read(attributes)
     classes, columns = len(model.labels), len(model.bias)
     rows = write_rows(writer, x, model.kernel.features)
     scores = model.kernel.write_weighed(writer, rows, model.weights, model.bias)

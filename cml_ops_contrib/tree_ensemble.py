@@ -17,6 +17,7 @@ from cml_core.plugin_api import (
     OpSchema,
     hookimpl,
 )
+from cml_ops_contrib._shared.once import read_once
 from cml_ops_contrib._shared.post_transforms import transformed, write_transformed
 from cml_ops_contrib._shared.tree_scores import samples_of, write_sums
 from cml_ops_contrib._shared.trees import flat_ensemble
@@ -43,14 +44,17 @@ class _Model:
         self.dtype = self.ensemble.leaves.dtype
 
 
+_read = read_once(_Model)
+
+
 def tree_ensemble(x, **attributes):
-    model = _Model(attributes)
+    model = _read(attributes)
     scores = model.ensemble.aggregated(samples_of(x, model.ensemble), model.how)
     return (transformed(scores.astype(model.dtype), model.post_transform).astype(model.dtype),)
 
 
 def written(writer: GraphWriter, x, **attributes):
-    model = _Model(attributes)
+    model = _read(attributes)
     base = np.zeros(model.targets)
     scores = write_sums(writer, x, model.ensemble, model.how, base, model.dtype)
     return (write_transformed(writer, scores, model.post_transform, model.targets),)

@@ -17,6 +17,7 @@ from cml_core.plugin_api import (
     hookimpl,
 )
 from cml_ops_contrib._shared.class_labels import class_labels, write_labels
+from cml_ops_contrib._shared.once import read_once
 from cml_ops_contrib._shared.post_transforms import (
     pair_of,
     transformed,
@@ -56,8 +57,11 @@ class _Model:
         return np.float32(0.0 if self.signed else 0.5)
 
 
+_read = read_once(_Model)
+
+
 def tree_ensemble_classifier(x, **attributes):
-    model = _Model(attributes)
+    model = _read(attributes)
     rows = samples_of(x, model.ensemble)
     scores = (model.ensemble.aggregated(rows, "SUM") + model.base).astype(np.float32)
     if model.pair:
@@ -67,7 +71,7 @@ def tree_ensemble_classifier(x, **attributes):
 
 
 def written(writer: GraphWriter, x, **attributes):
-    model = _Model(attributes)
+    model = _read(attributes)
     scores = write_sums(writer, x, model.ensemble, "SUM", model.base, np.float32)
     if model.pair:
         positive = writer.add("Greater", scores, writer.constant(model.middle, np.float32))

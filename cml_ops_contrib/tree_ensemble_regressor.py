@@ -16,6 +16,7 @@ from cml_core.plugin_api import (
     OpSchema,
     hookimpl,
 )
+from cml_ops_contrib._shared.once import read_once
 from cml_ops_contrib._shared.post_transforms import transformed, write_transformed
 from cml_ops_contrib._shared.tree_scores import base_values, samples_of, write_sums
 from cml_ops_contrib._shared.trees import classic_ensemble
@@ -38,14 +39,17 @@ class _Model:
         self.post_transform = attributes["post_transform"]
 
 
+_read = read_once(_Model)
+
+
 def tree_ensemble_regressor(x, **attributes):
-    model = _Model(attributes)
+    model = _read(attributes)
     scores = model.ensemble.aggregated(samples_of(x, model.ensemble), model.how) + model.base
     return (transformed(scores.astype(np.float32), model.post_transform),)
 
 
 def written(writer: GraphWriter, x, **attributes):
-    model = _Model(attributes)
+    model = _read(attributes)
     scores = write_sums(writer, x, model.ensemble, model.how, model.base, np.float32)
     return (write_transformed(writer, scores, model.post_transform, model.targets),)
 

@@ -19,7 +19,7 @@ from cml_core.program.kernels import conv_nd, window_view
 from cml_core.quantization.arithmetic import add
 from cml_core.quantization.builder import Register
 from cml_core.quantization.context import LoweringContext
-from cml_core.quantization.cuts import parts_of
+from cml_core.quantization.cut_inputs import parts_of
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.folding import folded
 from cml_core.quantization.grid import affine, balanced, has_own_lookup

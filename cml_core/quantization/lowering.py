@@ -30,12 +30,13 @@ from cml_core.quantization.builder import ProgramBuilder, Register
 from cml_core.quantization.client import ClientSide, InputCode, OutputCode
 from cml_core.quantization.config import NodeConfig, QuantConfig
 from cml_core.quantization.context import LoweringContext
-from cml_core.quantization.cuts import CutCode, cut_input, uniform_cuts
+from cml_core.quantization.cut_inputs import cut_input, uniform_cuts
+from cml_core.quantization.cuts import CutCode
 from cml_core.quantization.diagnosis import Diagnosis, count_overflows, noise_of
 from cml_core.quantization.encrypted import Decode, EncryptedTensor
 from cml_core.quantization.grid import requantize
-from cml_core.quantization.lookup import rounded, settle
 from cml_core.quantization.reference import FloatReference
+from cml_core.quantization.settling import rounded, settle
 from cml_core.quantization.tail import Split, extract_tail, split_tail
 from cml_core.samples import SampleLayout, count_samples
 

@@ -19,7 +19,7 @@ from cml_core.quantization.builder import Register
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.folding import Product
-from cml_core.quantization.lookup import rounded_top
+from cml_core.quantization.settling import rounded_top
 from cml_core.quantization.weights import EXACT, adapt_weights, quantize_weights, symmetric_top
 
 __all__ = ["LinearMap", "input_matrix", "product"]

@@ -427,3 +427,20 @@ def test_values_that_are_no_numbers_are_reported():
     x[2] = np.nan
     with pytest.warns(cml.SaturationWarning, match="1 of 5 samples"):
         quantized(x)
+
+
+def test_attributes_are_read_once_for_each_node(monkeypatch):
+    read = []
+
+    def counted(kind, targets, attributes):
+        read.append(kind)
+        return classic_ensemble(kind, targets, attributes)
+
+    monkeypatch.setattr("cml_ops_contrib.tree_ensemble_regressor.classic_ensemble", counted)
+    rng = np.random.default_rng(17)
+    modules = [cml.NumpyModule.from_onnx(regressor(rng)) for _ in range(2)]
+    x = samples(rng, 5)
+    first = [module(x) for module in modules]
+    for module, wanted in zip(modules, first, strict=True):
+        np.testing.assert_array_equal(module(x), wanted)
+    assert len(read) == 2
