@@ -133,7 +133,7 @@ def cut_input(
         if form == "thermometer":
             register = _declared(builder, code, samples, 1)
             first[elements] = np.searchsorted(code.element, elements)
-            rows.append(builder.emit(Opcode.MATMUL, [register], constants={"weight": code.owner}))
+            rows.append(_sums(builder, register, first[elements], number[elements]))
         elif _better_in_digits(width, questions[elements]):
             low = _low_bits(width)
             # Of each element's cuts, those at which the upper digit changes.
@@ -152,8 +152,9 @@ def cut_input(
                 np.bincount(np.searchsorted(elements, high.element), minlength=len(elements)),
                 low,
             )
-            weight = 2**low * np.equal(high.element[:, np.newaxis], elements).astype(np.int64)
-            row = builder.emit(Opcode.MATMUL, [bits], constants={"weight": weight})
+            row = _sums(builder, bits, upper.first, upper.number)
+            scaled = np.full(len(elements), 2**low)
+            row = builder.emit(Opcode.MULTIPLY, [row], constants={"operand": scaled})
             rows.append(builder.emit(Opcode.ADD, [row, register]))
         else:
             register = _declared(builder, code, samples, int(number[elements].max()))
@@ -179,6 +180,15 @@ def cut_input(
     values = _typical(cuts, samples.reshape(len(samples), size).astype(np.float64), dtype)
     decode = Decode(size, lambda q, c: values[c, np.clip(q, 0, values.shape[1] - 1)])
     return tuple(codes), EncryptedTensor(whole, every, decode, dtype)
+
+
+def _sums(
+    builder: ProgramBuilder, bits: Register, first: np.ndarray, number: np.ndarray
+) -> Register:
+    """How many bits of each element are one; its bits are side by side."""
+    rank = np.arange(max(1, int(number.max(initial=0))))[:, np.newaxis]
+    factor = (rank < number).astype(np.int64)
+    return sum_of_bits(builder, bits, np.where(factor, first + rank, 0), factor)
 
 
 def _declared(builder: ProgramBuilder, code: CutCode, samples: np.ndarray, top: int) -> Register:
@@ -221,27 +231,35 @@ def _typical(cuts: Cuts, x: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     bin have one end only; without samples their values are as far from it as the element's cuts
     are apart.
     """
-    size = x.shape[1]
+    count, size = x.shape
     number = np.bincount(cuts.element, minlength=size)
     values = np.zeros((size, int(number.max(initial=0)) + 1))
-    for element in range(size):
-        own, seen = cuts.values[cuts.element == element], x[:, element]
-        if not own.size:
-            values[element] = np.median(seen) if len(seen) else 0.0
-            continue
-        apart = max(float(np.ptp(own)), float(np.abs(own).max()) * 1e-3, 1e-6)
-        edges = np.concatenate([[own[0] - apart], own, [own[-1] + apart]])
-        middles = edges[:-1] + np.diff(edges) / 2
-        # Between neighbouring numbers there is no middle; the upper one is in the bin.
-        near = np.ceil(middles) if dtype.kind in "iu" else middles.astype(dtype)
-        middles = np.where(near > edges[:-1], near, edges[1:])
-        bins = (seen[:, np.newaxis] > own).sum(axis=1)
-        for each in np.unique(bins).tolist():
-            inside = np.sort(seen[bins == each])
-            middles[each] = inside[(len(inside) - 1) // 2]
-        values[element, : len(middles)] = middles
-        values[element, len(middles) :] = middles[-1]
-    return values
+    (own,) = np.nonzero(number)
+    starts, last = np.searchsorted(cuts.element, own), number[own]
+    first_cut, last_cut = cuts.values[starts], cuts.values[starts + last - 1]
+    largest = np.maximum(np.abs(first_cut), np.abs(last_cut))
+    apart = np.maximum(np.maximum(last_cut - first_cut, largest * 1e-3), 1e-6)
+    rank = np.arange(len(cuts.values)) - np.repeat(starts, last)
+    below, above = np.zeros_like(values), np.zeros_like(values)
+    below[own, 0], above[own, last] = first_cut - apart, last_cut + apart
+    below[cuts.element, rank + 1], above[cuts.element, rank] = cuts.values, cuts.values
+    middles = below + (above - below) / 2
+    # Between neighbouring numbers there is no middle; the upper one is in the bin.
+    near = np.ceil(middles) if dtype.kind in "iu" else middles.astype(dtype)
+    values[:] = np.where(near > below, near, above)
+    if count:
+        bins = np.add.reduceat(x[:, cuts.element] > cuts.values, starts, axis=1, dtype=np.int64)
+        cell = (own * values.shape[1] + bins).reshape(-1)
+        seen = x[:, own].reshape(-1)
+        order = np.lexsort((seen, cell))
+        cells, begin, many = np.unique(cell[order], return_index=True, return_counts=True)
+        values.reshape(-1)[cells] = seen[order][begin + (many - 1) // 2]
+        values[number == 0] = np.median(x[:, number == 0], axis=0)[:, np.newaxis]
+    else:
+        values[number == 0] = 0.0
+    # Beyond the last bin, what the last one has.
+    place = np.minimum(np.arange(values.shape[1]), number[:, np.newaxis])
+    return np.take_along_axis(values, place, axis=1)
 
 
 def parts_of(builder: ProgramBuilder, register: Register) -> Parts | None:

@@ -68,6 +68,12 @@ class CutCode:
         return "that are not numbers"
 
     @property
+    def starts(self) -> np.ndarray:
+        """Where the cuts of each element that has some begin."""
+        starts: np.ndarray = np.searchsorted(self.element, self.elements)
+        return starts
+
+    @property
     def owner(self) -> np.ndarray:
         """`(T, elements)`: one where a cut belongs to an element, else zero."""
         owner: np.ndarray = np.zeros((len(self.cuts), len(self.elements)), dtype=np.int64)
@@ -83,5 +89,5 @@ class CutCode:
         bits = (x > self.cuts).astype(np.float32)
         if self.form == "thermometer":
             return bits, count
-        bins = bits @ self.owner.astype(np.float32)
+        bins = np.add.reduceat(bits, self.starts, axis=1)
         return (bins if self.low_bits is None else bins % 2**self.low_bits), count
