@@ -28,11 +28,12 @@ def bind_arguments(specs: Sequence[TensorSpec], arrays: Sequence[Any]) -> dict[s
     return dict(zip(names, arrays, strict=True))
 
 
-def as_feeds(specs: Sequence[TensorSpec], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def as_feeds(specs: Sequence[TensorSpec], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Check arrays against a model's inputs and bring each to the input's dtype.
 
     Integers become floats where the model wants floats, and floats change their precision; any
-    other conversion is refused.
+    other conversion is refused. A sequence is given as a list or tuple, an optional that is empty
+    as None.
 
     Raises
     ------
@@ -40,20 +41,21 @@ def as_feeds(specs: Sequence[TensorSpec], inputs: Mapping[str, Any]) -> dict[str
         What is wrong, and what the model expects.
     """
     feeds = convert(specs, inputs)
-    check_shapes(specs, {name: array.shape for name, array in feeds.items()})
+    plain = [spec for spec in specs if not spec.wraps]
+    check_shapes(plain, {spec.name: feeds[spec.name].shape for spec in plain})
     return feeds
 
 
-def convert(specs: Sequence[TensorSpec], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def convert(specs: Sequence[TensorSpec], inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Check names and dtypes alone, and bring each array to its input's dtype."""
-    names = tuple(spec.name for spec in specs)
+    names = tuple([spec.name for spec in specs])
     if not isinstance(inputs, Mapping):
         raise InputNameError(names, (f"a {type(inputs).__name__} without names",), names)
-    missing = tuple(name for name in names if name not in inputs)
-    unknown = tuple(str(name) for name in inputs if name not in names)
-    if missing or unknown:
+    if inputs.keys() != set(names):
+        missing = tuple(name for name in names if name not in inputs)
+        unknown = tuple(str(name) for name in inputs if name not in names)
         raise InputNameError(missing, unknown, names)
-    return {spec.name: _as_dtype(spec, inputs[spec.name]) for spec in specs}
+    return {spec.name: _as_value(spec, inputs[spec.name], spec.wraps) for spec in specs}
 
 
 def check_shapes(specs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -67,6 +69,18 @@ def unpack(results: Mapping[str, np.ndarray]) -> Any:
     """Return one array, or a tuple when there are several outputs."""
     values = tuple(results.values())
     return values[0] if len(values) == 1 else values
+
+
+def _as_value(spec: TensorSpec, value: Any, wraps: tuple[str, ...]) -> Any:
+    """Convert a tensor, or the tensors within a sequence or an optional."""
+    if not wraps:
+        return _as_dtype(spec, value)
+    outer, *inner = wraps
+    if outer == "optional":
+        return None if value is None else _as_value(spec, value, tuple(inner))
+    if outer == "sequence" and isinstance(value, (list, tuple)):
+        return tuple(_as_value(spec, element, tuple(inner)) for element in value)
+    raise InputDtypeError(spec.name, type(value).__name__, spec.kind)
 
 
 def _as_dtype(spec: TensorSpec, value: Any) -> np.ndarray:

@@ -8,9 +8,10 @@ interpreter is a short loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cml_core.graph.bind import BoundNode
+if TYPE_CHECKING:
+    from cml_core.graph.bound import BoundNode
 
 __all__ = ["interpret", "last_uses"]
 
@@ -53,8 +54,13 @@ def interpret(
     env: dict[str, Any] = {**values, "": None}
     for bound, unused in zip(nodes, dead or last_uses(nodes, outputs), strict=True):
         node = bound.node
-        results = evaluate(bound, tuple(env[name] for name in node.inputs))
-        env.update(zip(node.outputs, results, strict=False))
+        # A list comprehension and no call where there is one output: this loop is what a small
+        # model spends its time in.
+        results = evaluate(bound, tuple([env[name] for name in node.inputs]))
+        if len(node.outputs) == 1:
+            env[node.outputs[0]] = results[0]
+        else:
+            env.update(zip(node.outputs, results, strict=False))
         env[""] = None
         for name in unused:
             env.pop(name, None)

@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 
 from cml_core.feeds import as_feeds, bind_arguments, unpack
-from cml_core.graph.bind import BoundGraph, bind, run_numpy_op
+from cml_core.graph.bind import bind
+from cml_core.graph.bound import BoundGraph, evaluate
 from cml_core.graph.expand import expand
 from cml_core.graph.load import load_graph
 from cml_core.graph.model import TensorSpec
@@ -29,6 +30,8 @@ class NumpyModule:
     ----------
     graph : BoundGraph
         A graph whose nodes are bound to their plugins; see `from_onnx`.
+    registry : OpRegistry, optional
+        The operators that it was bound to, by default all that are installed.
 
     Examples
     --------
@@ -66,7 +69,7 @@ class NumpyModule:
             Some nodes have no plugin; all of them are listed.
         """
         registry = default_registry() if registry is None else registry
-        return cls(bind(load_graph(model), registry), registry)
+        return cls(bind(load_graph(model, registry.serves), registry), registry)
 
     @classmethod
     def from_model(
@@ -142,7 +145,15 @@ class NumpyModule:
         return self.graph.outputs
 
     def __call__(self, *arrays: Any) -> Any:
-        """Run on positional arrays; return one array, or a tuple when there are several outputs."""
+        """Run on positional arrays; return one array, or a tuple when there are several outputs.
+
+        Raises
+        ------
+        InputError
+            An input is missing, one too many, or of the wrong shape or dtype.
+        NodeError
+            An operator failed on the values that reached it.
+        """
         return unpack(self.run(bind_arguments(self.inputs, arrays)))
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -156,14 +167,29 @@ class NumpyModule:
             An operator failed on the values that reached it.
         """
         values = {**self.graph.constants, **as_feeds(self.inputs, inputs)}
-        results = interpret(self.graph.nodes, values, self._outputs, run_numpy_op, self._dead)
+        with np.errstate(all="ignore"):
+            results = interpret(self.graph.nodes, values, self._outputs, evaluate, self._dead)
         return {name: _independent(result, values.values()) for name, result in results.items()}
 
     def __repr__(self) -> str:
         return f"<NumpyModule {self.graph.graph.source}: {len(self.graph.nodes)} nodes>"
 
 
-def _independent(result: np.ndarray, values: Iterable[np.ndarray]) -> np.ndarray:
-    """Copy a result that is a view of an input or constant, so that a caller may write to it."""
-    shared = any(np.may_share_memory(result, value) for value in values)
-    return result.copy() if shared else result
+def _independent(result: Any, values: Iterable[Any]) -> Any:
+    """Copy a result that is an input or constant, or a view of one, so that a caller may write."""
+    if isinstance(result, tuple):
+        return tuple(_independent(element, values) for element in result)
+    if not isinstance(result, np.ndarray):
+        return result
+    return result.copy() if any(_shares(result, value) for value in values) else result
+
+
+def _shares(result: np.ndarray, value: Any) -> bool:
+    if value is result:
+        return True
+    if isinstance(value, tuple):
+        return any(_shares(result, element) for element in value)
+    # An array that is no view shares its memory with its own views alone, which are not given.
+    return result.base is not None and (
+        isinstance(value, np.ndarray) and np.may_share_memory(result, value)
+    )

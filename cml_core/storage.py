@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 #: Version of the container and of what it holds; raised when older readers would misread it.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _MAGIC = "cml"
 _MANIFEST = "manifest.json"
 

@@ -22,12 +22,18 @@ hypothesis.settings.load_profile("cml")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `--dist loadfile`, share out single tests of the conformance kit; they take longest."""
+    """With `--dist loadfile`, share out what takes longest.
+
+    That is single tests of the conformance kit, and single pages of the documentation.
+    """
     from xdist.scheduler import LoadFileScheduling
 
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
+            if file.endswith("test_documents.py"):
+                page = nodeid.partition("[")[2].rpartition(":")[0]
+                return f"{file}::{page}" if page.endswith(".md") else file
             return nodeid if file.endswith("test_conformance.py") else file
 
     return ByFile(config, log) if config.option.dist == "loadfile" else None

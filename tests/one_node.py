@@ -119,6 +119,7 @@ def quantized(op_type, inputs, *, encrypted, n_bits=8, samples=20, tail="server"
     for name in wanted[0]:
         want, have = (np.stack([one[name] for one in all_]) for all_ in (wanted, got))
         assert have.dtype == want.dtype
+        want, have = want.astype(np.float64), have.astype(np.float64)
         if want.size and np.ptp(want):
-            errors.append(np.abs(have.astype(np.float64) - want).max() / np.ptp(want))
+            errors.append(np.abs(have - want).max() / np.ptp(want))
     return integers, max(errors)

@@ -10,16 +10,10 @@ import pytest
 import cml_core as cml
 from cml_core.fhe.backend import FheOptions, installed_backends
 from cml_core.testing import check_example
+from cml_core.testing.budget import MOST, complexities, too_dear
 from cml_core.testing.trial import Trial
 
 CLEAR = ("float", "calibration", "integers", "widths", "saving")
-#: Predicted complexity up to which an example is encrypted: about five lookups of four bits. The
-#: cheapest example of each operator always is.
-BUDGET = 5e8
-#: What the cheapest may cost at most, so that its keys are generated in seconds.
-MOST = 3e9
-#: Compilers that generate the keys of such an example in seconds.
-ENCRYPTING = ("concrete-python",)
 #: Quantized operators whose results never depend on encrypted values, so there is no circuit.
 OF_SHAPES = {"eye_like", "shape", "size"}
 
@@ -47,19 +41,7 @@ def expect_none_failed(results):
 @functools.cache
 def costs(plugin):
     """Predicted complexity of those examples that have something to encrypt, by place."""
-    trials = enumerate(Trial(plugin, example) for example in plugin.examples)
-    encrypting = {place: trial for place, trial in trials if trial.example.encrypted}
-    return {
-        place: trial.quantized().report().complexity
-        for place, trial in encrypting.items()
-        if trial.is_encrypted
-    }
-
-
-def is_encrypted(plugin, example):
-    """Whether it is within the budget, or the plugin's cheapest."""
-    cost = costs(plugin).get(plugin.examples.index(example))
-    return cost is not None and cost <= max(BUDGET, min(costs(plugin).values()))
+    return complexities([Trial(plugin, example) for example in plugin.examples])
 
 
 @pytest.mark.parametrize("entry", PLUGINS)
@@ -86,12 +68,11 @@ def test_in_the_clear(plugin, example):
 @pytest.mark.skipif(not installed_backends(), reason="no FHE compiler is installed")
 @pytest.mark.parametrize(("plugin", "example"), QUANTIZED)
 def test_compiled_and_encrypted(plugin, example, key_cache):
-    encrypted = is_encrypted(plugin, example)
-    compiler = installed_backends()[0].name
-    legs = ["simulation"]
-    if encrypted and compiler in ENCRYPTING:
-        legs.append("encryption")
+    known = costs(plugin)
+    cost = known.get(plugin.examples.index(example))
+    dear = too_dear(cost, min(known.values(), default=0.0))
+    legs = ["simulation"] if cost is None or dear else ["simulation", "encryption"]
     options = FheOptions(key_cache=key_cache)
     expect_none_failed(check_example(plugin, example, legs=legs, options=options))
-    if encrypted and compiler not in ENCRYPTING:
-        pytest.skip(f"simulated only: {compiler} takes minutes to generate keys")
+    if "minutes" in dear:
+        pytest.skip(f"simulated only: {dear}")

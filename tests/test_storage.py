@@ -31,6 +31,7 @@ from cml_core.storage import (
     write_file,
 )
 from tests.models import linear_model
+from tests.networks import mlp, samples
 
 PARTS = {"a.json": b'{"one": 1}', "deep/b.npy": array_bytes(np.arange(50)), "empty": b""}
 
@@ -91,6 +92,19 @@ def test_it_is_a_plain_zip_with_a_checksum_for_each_part(archive):
         manifest = json.loads(content.read("manifest.json"))
     assert (manifest["format"], manifest["version"]) == ("cml", FORMAT_VERSION)
     assert set(manifest["sha256"]) == set(PARTS)
+
+
+def test_a_module_of_the_first_format_is_read(tmp_path, monkeypatch):
+    quantized = cml.quantize(cml.NumpyModule.from_onnx(mlp([3, 2])), samples([3]), n_bits=3)
+    quantized.save(path := tmp_path / "old.cml")
+    parts = read_archive(path)
+    client = json.loads(parts["client.json"])
+    for row in client["outputs"]:
+        del row["digits"]  # It came with the second.
+    monkeypatch.setattr("cml_core.storage.FORMAT_VERSION", 1)
+    write_archive(path, {**parts, "client.json": json.dumps(client).encode()})
+    again = cml.QuantizedModule.load(path)
+    np.testing.assert_array_equal(again(samples([3])), quantized(samples([3])))
 
 
 # --- damaged files ---

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-import sysconfig
-import venv
 import zipfile
 from pathlib import Path
 
-import attrs
 import pytest
+
+from cml_core.new_package import TEMPLATE
+from tests.environments import ROOT, Environment, environment_with, wheels_of
 
 pytestmark = pytest.mark.package
 
-ROOT = Path(__file__).parents[1]
 PACKAGES = Path(__file__).parent / "packages"
-#: What a wheel of cml is made from.
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "cml_*")
-
 #: A network with the third party's operator between two dense layers.
 CUBE_NET = """
 import numpy as np, onnx
@@ -48,92 +40,27 @@ x = rng.uniform(-1, 1, size=(200, 4)).astype(np.float32)
 """
 
 
-@attrs.frozen
-class Environment:
-    """A virtual environment of its own; `run` starts programs in it."""
-
-    folder: Path
-
-    @property
-    def scripts(self) -> Path:
-        return self.folder / ("Scripts" if os.name == "nt" else "bin")
-
-    def run(self, *command: str, status: int = 0, **variables: str) -> subprocess.CompletedProcess:
-        program, *arguments = command
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "CML_"))}
-        done = subprocess.run(
-            [str(self.scripts / program), *arguments],
-            cwd=self.folder,
-            env={**clean, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == status, done.stdout + done.stderr
-        return done
-
-    def json(self, *command: str, **variables: str):
-        return json.loads(self.run(*command, **variables).stdout)
-
-    def python(self, code: str, **variables: str):
-        """The last line that some code prints, read as JSON."""
-        return json.loads(self.run("python", "-c", code, **variables).stdout.splitlines()[-1])
-
-
-def pip(*arguments: object) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory) -> Path:
-    """A folder with wheels of cml and of both packages, built from copies of their sources."""
-    folder = tmp_path_factory.mktemp("wheels")
-    copies = tmp_path_factory.mktemp("sources")
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info", "build")
-    (copies / "cml").mkdir()
-    for source in (path for pattern in SOURCES for path in ROOT.glob(pattern)):
-        if source.is_dir():
-            shutil.copytree(source, copies / "cml" / source.name, ignore=ignore)
-        else:
-            shutil.copy(source, copies / "cml")
-    for name in ("good_ops", "broken_ops"):
-        shutil.copytree(PACKAGES / name, copies / name, ignore=ignore)
-    sources = [copies / name for name in ("cml", "good_ops", "broken_ops")]
-    pip("wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", folder, *sources)
-    return folder
+def wheels(tmp_path_factory) -> list[Path]:
+    """Wheels of cml and of both packages."""
+    return wheels_of(tmp_path_factory, PACKAGES / "good_ops", PACKAGES / "broken_ops")
 
 
 @pytest.fixture(scope="module")
 def environment(wheels, tmp_path_factory) -> Environment:
-    """An environment with the three wheels, and other libraries from the one that runs the tests.
-
-    A `.pth` file puts those libraries on the path. Python reads no `.pth` file in a folder that
-    came by another, so an editable install of cml that is there does not count.
-    """
-    made = Environment(tmp_path_factory.mktemp("environment").resolve())
-    venv.create(made.folder, with_pip=False)
-    site = Path(
-        made.run(
-            "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
-        ).stdout.strip()
-    )
-    assert site.is_relative_to(made.folder)
-    ours = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
-    (site / "libraries.pth").write_text("\n".join(ours))
-    python = made.scripts / "python"
-    pip("--python", python, "install", "--no-deps", "--no-index", *sorted(wheels.glob("*.whl")))
-    return made
+    """An environment with the three of them."""
+    return environment_with(tmp_path_factory, wheels)
 
 
 def test_the_wheel_holds_the_packages_and_nothing_else(wheels):
-    (wheel,) = wheels.glob("cml-*.whl")
+    (wheel,) = (wheel for wheel in wheels if wheel.name.startswith("cml-"))
     with zipfile.ZipFile(wheel) as content:
         names = content.namelist()
     folders = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert folders == {"cml_core", "cml_ops_builtin", "cml_ops_contrib", "cml_frontends"}
     assert "cml_core/py.typed" in names
+    template = {str(f.relative_to(ROOT)) for f in TEMPLATE.rglob("*") if f.is_file()}
+    assert template <= set(names), "what `cml ops new` writes from"
     assert any(name.endswith(("licenses/LICENSE", "dist-info/LICENSE")) for name in names)
 
 
@@ -247,6 +174,22 @@ def test_pytest_runs_the_conformance_kit_on_the_package(environment):
     assert "good_ops.cube::scaled::integers PASSED" in done.stdout
     done = environment.run("python", "-m", "pytest", "--cml-ops", "broken_ops", status=4)
     assert "broken_ops: ImportError: libbroken.so is not installed" in done.stderr
+
+
+def test_the_command_line_checks_the_package_by_any_of_its_names(environment):
+    for name in ("good_ops", "cml-good-ops", "good_ops.cube", "Cube"):
+        found = environment.json("cml", "ops", "check", name, "--legs", "float,integers", "--json")
+        assert (found["passed"], found["skipped"], found["failed"]) == (4, 0, 0)
+    done = environment.run("cml", "ops", "check", "broken_ops", status=1)
+    assert "the plugin does not load: ImportError: libbroken.so is not installed" in done.stdout
+
+
+def test_everything_about_each_package_is_shown(environment):
+    shown = environment.json("cml", "plugins", "show", "cml-good-ops", "--json")
+    assert (shown["name"], shown["api"], shown["status"]) == ("good_ops.cube", "1.0", "loaded")
+    text = environment.run("cml", "plugins", "show", "broken_ops").stdout
+    assert "cml-broken-ops 0.3" in text
+    assert 'raise ImportError("libbroken.so is not installed")' in text, "the traceback"
 
 
 def test_without_the_package_its_model_is_refused_and_the_broken_plugin_is_quoted(environment):

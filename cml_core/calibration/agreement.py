@@ -9,7 +9,7 @@ import numpy as np
 
 from cml_core.calibration.stats import ProposedGrid
 from cml_core.errors import NodeError
-from cml_core.graph.bind import BoundGraph, BoundNode, run_numpy_op
+from cml_core.graph.bound import BoundGraph, BoundNode, run_numpy_op
 from cml_core.ops.schema import OpKind
 
 __all__ = ["agreed_grids"]

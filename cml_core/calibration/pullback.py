@@ -18,7 +18,7 @@ import numpy as np
 
 from cml_core.calibration.stats import Cuts
 from cml_core.errors import NodeError
-from cml_core.graph.bind import BoundGraph, BoundNode, run_numpy_op
+from cml_core.graph.bound import BoundGraph, BoundNode, run_numpy_op
 from cml_core.interpreter import interpret
 from cml_core.ops.schema import OpKind
 from cml_core.samples import SampleLayout

@@ -12,7 +12,7 @@ from cml_core.calibration.pullback import input_cuts
 from cml_core.calibration.stats import CalibrationRecorder, CalibrationStats
 from cml_core.errors import CalibrationError, NodeError
 from cml_core.feeds import bind_arguments
-from cml_core.graph.bind import BoundGraph, BoundNode, run_numpy_op
+from cml_core.graph.bound import BoundGraph, BoundNode, run_numpy_op
 from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
 from cml_core.samples import SampleLayout

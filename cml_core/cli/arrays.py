@@ -1,10 +1,15 @@
-"""Arrays in files: `.npz`, keyed by the names of a model's inputs and outputs."""
+"""Arrays in files: `.npz`, keyed by the names of a model's inputs and outputs.
+
+The tensors of a sequence are there one by one, as `name/0`, `name/1` and so on; an optional that is
+empty, and a sequence without tensors, is not there at all.
+"""
 
 from __future__ import annotations
 
 import io
+import itertools
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +47,11 @@ def read_arrays(path: Path, specs: Sequence[TensorSpec]) -> dict[str, np.ndarray
         if "allow_pickle" in str(error):
             raise _pickled(path) from error
         raise DamagedFileError(path, "is damaged or cut short", _AGAIN) from error
-    if len(specs) == 1 and len(found) == 1:
+    found = {**found, **_wrapped(found, specs)}
+    for spec in specs:
+        if "sequence" in spec.wraps:
+            found = {k: v for k, v in found.items() if not k.startswith(f"{spec.name}/")}
+    if len(specs) == 1 and len(found) == 1 and not specs[0].wraps:
         return {specs[0].name: next(iter(found.values()))}
     if "" in found:
         names = ", ".join(spec.name for spec in specs) or "none"
@@ -52,6 +61,20 @@ def read_arrays(path: Path, specs: Sequence[TensorSpec]) -> dict[str, np.ndarray
             "Give an .npz file with one array for each.",
         )
     return found
+
+
+def _wrapped(found: Mapping[str, np.ndarray], specs: Sequence[TensorSpec]) -> dict[str, Any]:
+    """The inputs that are sequences or optionals."""
+    values: dict[str, Any] = {}
+    for spec in specs:
+        if "sequence" in spec.wraps:
+            names = (f"{spec.name}/{k}" for k in itertools.count())
+            tensors = tuple(found[name] for name in itertools.takewhile(found.__contains__, names))
+            empty = not tensors and "optional" in spec.wraps
+            values[spec.name] = None if empty else tensors
+        elif "optional" in spec.wraps:
+            values[spec.name] = found.get(spec.name)
+    return values
 
 
 def _parse(path: Path, content: bytes) -> dict[str, np.ndarray]:
@@ -105,9 +128,17 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()
     # As np.savez does, which takes no array of the name "file".
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in arrays.items():
+        for name, array in _flat(arrays):
             archive.writestr(f"{name}.npy", array_bytes(_storable(path, name, array)))
     write_file(path, buffer.getvalue())
+
+
+def _flat(arrays: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in arrays.items():
+        if isinstance(value, tuple):
+            yield from _flat({f"{name}/{k}": tensor for k, tensor in enumerate(value)})
+        elif value is not None:
+            yield name, value
 
 
 def _storable(path: Path, name: str, value: Any) -> np.ndarray:
@@ -122,9 +153,12 @@ def _storable(path: Path, name: str, value: Any) -> np.ndarray:
 
 def describe_arrays(arrays: Mapping[str, Any]) -> str:
     """Names, dtypes and shapes in one line."""
-    return ", ".join(
-        f"{name} {array.dtype}{list(array.shape)}"
-        if isinstance(array, (np.ndarray, np.generic))
-        else name
-        for name, array in arrays.items()
-    )
+    return ", ".join(f"{name} {_described(value)}".rstrip() for name, value in arrays.items())
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, tuple):
+        return f"(a sequence of {len(value)})"
+    return "(empty)" if value is None else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cml_core.cli.check_proposals import for_float_only, for_missing
 from cml_core.cli.failures import say_error
 from cml_core.cli.terminal import show_json, show_text
 
@@ -24,8 +25,9 @@ def check(
 ) -> None:
     """Say whether a model can be run and quantized; exit with status 1 if not."""
     from cml_core.graph.load import load_graph
+    from cml_core.plugins.registry import default_registry
 
-    graph = load_graph(model)
+    graph = load_graph(model, default_registry().serves)
     report = _examine(graph)
     if as_json:
         show_json({"model": str(model), **report})
@@ -45,13 +47,14 @@ def _examine(graph: Graph) -> dict[str, Any]:
     from cml_core.errors import NodeError
     from cml_core.graph.bind import bind, find_unsupported
     from cml_core.plugins.registry import default_registry
-    from cml_core.quantization.lowering import find_unquantized
     from cml_core.quantization.tail import split_tail
+    from cml_core.quantization.unquantized import find_unquantized
 
     registry = default_registry()
-    nodes = [_obstacle(node, "float") for node in find_unsupported(graph, registry)]
-    if nodes:
-        return _report(nodes)
+    unsupported = find_unsupported(graph, registry)
+    if unsupported:
+        nodes = [_obstacle(node, "float") for node in unsupported]
+        return _report(nodes, proposals=for_missing(unsupported, graph, registry))
     try:
         bound = bind(graph, registry)
     except NodeError as error:  # A node on constants, computed once and for all, failed.
@@ -65,6 +68,7 @@ def _examine(graph: Graph) -> dict[str, Any]:
         [_obstacle(node, "quantized") for node in unquantized],
         [_restriction(node) for node in server if node.plugin.restrictions],
         {"encrypted_nodes": len(server), "client_nodes": len(split.tail)},
+        for_float_only([n for n in server if not n.plugin.quantized], registry),
     )
 
 
@@ -72,11 +76,13 @@ def _report(
     nodes: list[dict[str, str]],
     restrictions: list[dict[str, str]] | None = None,
     counts: dict[str, int] | None = None,
+    proposals: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     return {
         "runnable": not any(node["stage"] == "float" for node in nodes),
         "quantizable": not nodes,
         "nodes": nodes,
+        "proposals": proposals or [],
         "restrictions": restrictions or [],
         **(counts or {}),
     }
@@ -114,9 +120,17 @@ def _print_report(graph: Graph, report: dict[str, Any]) -> None:
         show_text("quantized: no")
     if report["nodes"]:
         show_text("in the way:")
+    told = {proposal["operator"] for proposal in report["proposals"]}
     for node in report["nodes"]:
-        hint = f" {node['hint']}" if node["hint"] else ""
+        # What helps is said once for each operator, where it is known for the operator.
+        hint = f" {node['hint']}" if node["hint"] and node["operator"] not in told else ""
         show_text(f"  - node {node['node']!r} ({node['operator']}): {node['reason']}.{hint}")
+    if report["proposals"]:
+        show_text("what would help:")
+    for proposal in report["proposals"]:
+        show_text(f"  {proposal['operator']}:")
+        for sentence in proposal["proposals"]:
+            show_text(f"  - {sentence}")
     if report["restrictions"]:
         show_text("quantized with restrictions:")
     for node in report["restrictions"]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -21,10 +23,18 @@ __all__ = ["compile_traced", "quiet_import", "reported", "samples_of", "shaped"]
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
-    """Import a Concrete package without its own deprecation warnings."""
+    """Import a Concrete package without its own deprecation warnings.
+
+    What it does when Python exits is called off. It ends a runtime for several machines, which is
+    never begun here; but once a circuit has run, that ends the process with status 0, whatever
+    the program asked for.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+    end = getattr(sys.modules.get("concrete.compiler"), "_terminate_df_parallelization", None)
+    if end is not None:
+        atexit.unregister(end)
 
 
 @contextlib.contextmanager

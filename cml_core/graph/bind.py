@@ -2,121 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import attrs
 import numpy as np
 
-from cml_core.errors import CmlError, NodeError, UnsupportedNode, UnsupportedNodesError
+from cml_core.errors import NodeError, UnsupportedNode, UnsupportedNodesError
 from cml_core.graph.attributes import is_deterministic, schema_defaults, schema_faults
-from cml_core.graph.model import Graph, Node, TensorSpec
+from cml_core.graph.bound import BoundGraph, BoundNode, EnclosingGraph, Subgraph, run_numpy_op
+from cml_core.graph.model import Graph, Node
+from cml_core.ops.plugin import UNKNOWN
 from cml_core.ops.schema import OpKey
+from cml_core.plugins.op_checks import call_faults
 from cml_core.plugins.registry import OpRegistry, RegisteredOp
 
 __all__ = ["BoundGraph", "BoundNode", "bind", "find_unsupported", "run_numpy_op"]
-
-
-@attrs.frozen(slots=True, eq=False, repr=False)
-class BoundNode:
-    """A node, the plugin that serves it, and its attributes with the schema's defaults.
-
-    Parameters
-    ----------
-    node : Node
-        The node of the graph.
-    key : OpKey
-        Operator revision in force.
-    registered : RegisteredOp
-        The plugin.
-    attributes : mapping
-        Stated attributes and defaults; None for an optional one without default.
-    """
-
-    node: Node
-    key: OpKey
-    registered: RegisteredOp
-    attributes: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The node's name."""
-        return self.node.name
-
-    @property
-    def plugin(self) -> Any:
-        """The operator plugin."""
-        return self.registered.plugin
-
-
-@attrs.frozen(slots=True, eq=False, repr=False)
-class BoundGraph:
-    """A graph ready to be interpreted.
-
-    Parameters
-    ----------
-    graph : Graph
-        What was bound.
-    nodes : tuple of BoundNode
-        The nodes that depend on the model's inputs, in topological order.
-    constants : mapping of str to array
-        Initializers and what was folded from them, as far as `nodes` and outputs use them.
-    """
-
-    graph: Graph
-    nodes: tuple[BoundNode, ...]
-    constants: Mapping[str, np.ndarray]
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The model's inputs."""
-        return self.graph.inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The model's outputs."""
-        return self.graph.outputs
-
-
-def run_numpy_op(bound: BoundNode, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Compute a node on clear arrays with its plugin's float reference.
-
-    Raises
-    ------
-    NodeError
-        The operator failed; the error names the node and quotes the reason.
-    """
-    try:
-        with np.errstate(all="ignore"):
-            results = bound.plugin.numpy_op(*tensors, **bound.attributes)
-        return _checked(bound, results)
-    except NodeError:
-        raise
-    except CmlError as error:
-        raise NodeError(bound.name, bound.key.op_type, error.message().rstrip(".")) from error
-    except Exception as error:
-        shapes = ", ".join(
-            "none" if t is None else f"{getattr(t, 'dtype', '?')}{getattr(t, 'shape', '')}"
-            for t in tensors
-        )
-        reason = f"{str(error).rstrip('.') or type(error).__name__} (inputs: {shapes})"
-        raise NodeError(bound.name, bound.key.op_type, reason) from error
-
-
-def _checked(bound: BoundNode, results: Any) -> tuple[Any, ...]:
-    """Make NumPy scalars arrays, and refuse what cannot be the node's outputs."""
-    wanted = len(bound.node.outputs)
-    while wanted and not bound.node.outputs[wanted - 1]:
-        wanted -= 1
-    name = bound.registered.name
-    if not isinstance(results, tuple):
-        raise TypeError(f"plugin {name!r} returned {type(results).__name__}, not a tuple")
-    if len(results) < wanted:
-        raise ValueError(
-            f"plugin {name!r} returned {len(results)} outputs, and the node has {wanted}"
-        )
-    return tuple(np.asarray(r) if isinstance(r, np.generic) else r for r in results)
 
 
 def find_unsupported(graph: Graph, registry: OpRegistry) -> tuple[UnsupportedNode, ...]:
@@ -127,9 +30,17 @@ def find_unsupported(graph: Graph, registry: OpRegistry) -> tuple[UnsupportedNod
         if resolved is None:
             found.append(registry.explain_missing(node.name, node.domain, node.op_type, node.opset))
             continue
-        faults = schema_faults(resolved[0], node.attributes, len(node.inputs), len(node.outputs))
+        counts = len(node.stated_inputs), len(node.outputs)
+        key, entry = resolved
+        faults = schema_faults(key, node.attributes, *counts)
+        faults += call_faults(entry.plugin, key, node.attributes, counts[0])
         if faults:
             found.append(UnsupportedNode(node.name, node.domain, node.op_type, "; ".join(faults)))
+        for inner in node.subgraphs.values():
+            found += [
+                attrs.evolve(each, node=f"{node.name}/{each.node}")
+                for each in find_unsupported(inner, registry)
+            ]
     return tuple(found)
 
 
@@ -141,24 +52,24 @@ def bind(graph: Graph, registry: OpRegistry) -> BoundGraph:
     UnsupportedNodesError
         Some nodes have no plugin; all of them are listed.
     NodeError
-        A constant node cannot be computed.
+        A constant node cannot be computed, or what is done once per model fails.
     """
     unsupported = find_unsupported(graph, registry)
     if unsupported:
         raise UnsupportedNodesError(graph.source, unsupported)
-    constants: dict[str, np.ndarray] = dict(graph.initializers)
+    return _bind(graph, registry, {})
+
+
+def _bind(graph: Graph, registry: OpRegistry, outer: Mapping[str, np.ndarray]) -> BoundGraph:
+    """Bind a graph; of the tensors around it, some are constants."""
+    constants: dict[str, Any] = {**outer, **graph.initializers}
     nodes: list[BoundNode] = []
+    around = EnclosingGraph(constants=constants)
     for node in graph.nodes:
-        key, registered = registry.resolve(node.domain, node.op_type, node.opset)  # type: ignore[misc]
-        attributes = {
-            **registered.plugin.schema.attribute_defaults,
-            **schema_defaults(key),
-            **node.attributes,
-        }
-        if registered.plugin.schema.counts_outputs:
-            attributes["n_outputs"] = len(node.outputs)
-        bound = BoundNode(node, key, registered, MappingProxyType(attributes))
-        if all(name in constants for name in node.inputs if name) and is_deterministic(key):
+        constant = all(name in constants for name in node.inputs if name)
+        bound = _bind_node(node, registry, around, prepare=not constant)
+        around.nodes.append(bound)
+        if constant and _is_deterministic(bound) and not bound.plugin.schema.sees_graph:
             tensors = tuple(constants[name] if name else None for name in node.inputs)
             for name, value in zip(node.outputs, run_numpy_op(bound, tensors), strict=False):
                 if name:
@@ -169,6 +80,83 @@ def bind(graph: Graph, registry: OpRegistry) -> BoundGraph:
     used |= {spec.name for spec in graph.outputs}
     kept = {name: value for name, value in constants.items() if name in used}
     return BoundGraph(graph, tuple(nodes), MappingProxyType(kept))
+
+
+def _bind_node(
+    node: Node, registry: OpRegistry, around: EnclosingGraph, *, prepare: bool
+) -> BoundNode:
+    constants = around.constants
+    key, registered = registry.resolve(node.domain, node.op_type, node.opset)  # type: ignore[misc]
+    stated: dict[str, Any] = {
+        **registered.plugin.schema.attribute_defaults,
+        **schema_defaults(key),
+        **node.attributes,
+    }
+    if registered.plugin.schema.counts_outputs:
+        stated["n_outputs"] = len(node.outputs)
+    if registered.plugin.schema.sees_graph:
+        stated["graph"] = around
+    captured = node.inputs[len(node.stated_inputs) :]
+    outer = {name: constants[name] for name in captured if name in constants}
+    for name, graph in node.subgraphs.items():
+        stated[name] = Subgraph(_bind(_named_within(graph, node), registry, outer))
+    attributes = MappingProxyType(stated)
+    function = _prepared(node, key, registered, attributes, constants) if prepare else None
+    if node.subgraphs:
+        function = _with_captures(registered.plugin.numpy_op, attributes, node)
+    elif function is None:
+        function = functools.partial(registered.plugin.numpy_op, **attributes)
+    return BoundNode(node, key, registered, attributes, function)
+
+
+def _prepared(
+    node: Node,
+    key: OpKey,
+    registered: RegisteredOp,
+    attributes: Mapping[str, Any],
+    constants: Mapping[str, Any],
+) -> Callable[..., tuple[Any, ...]] | None:
+    """What the plugin makes of a node's constants and attributes once per model."""
+    prepare = registered.plugin.prepare
+    if prepare is None:
+        return None
+    known = [constants.get(name, UNKNOWN) if name else None for name in node.inputs]
+    try:
+        with np.errstate(all="ignore"):
+            return prepare(*known, **attributes)
+    except Exception as error:
+        reason = f"it cannot be prepared: {error}".rstrip(".")
+        raise NodeError(node.name, key.op_type, reason) from error
+
+
+def _with_captures(
+    numpy_op: Callable[..., tuple[Any, ...]], attributes: Mapping[str, Any], node: Node
+) -> Callable[..., tuple[Any, ...]]:
+    """A function of a node's inputs, whose subgraphs see those that they take from outside."""
+    stated = len(node.stated_inputs)
+    names = node.inputs[stated:]
+
+    def function(*tensors: Any) -> tuple[Any, ...]:
+        captured = dict(zip(names, tensors[stated:], strict=True))
+        graphs = {
+            name: attrs.evolve(attributes[name], captured=captured) for name in node.subgraphs
+        }
+        return numpy_op(*tensors[:stated], **{**attributes, **graphs})
+
+    return function
+
+
+def _named_within(graph: Graph, node: Node) -> Graph:
+    """A graph whose nodes bear the name of the node that it is an attribute of."""
+    nodes = tuple(attrs.evolve(inner, name=f"{node.name}/{inner.name}") for inner in graph.nodes)
+    return attrs.evolve(graph, nodes=nodes)
+
+
+def _is_deterministic(bound: BoundNode) -> bool:
+    graphs = [bound.attributes[name].graph for name in bound.node.subgraphs]
+    if graphs:  # A node is as its graphs are.
+        return all(_is_deterministic(inner) for graph in graphs for inner in graph.nodes)
+    return is_deterministic(bound.key)
 
 
 def _freeze(value: Any) -> Any:

@@ -8,7 +8,7 @@ import onnx
 from onnx import helper
 
 from cml_core.errors import NodeError
-from cml_core.graph.bind import BoundGraph, BoundNode
+from cml_core.graph.bound import BoundGraph, BoundNode
 from cml_core.graph.writer import GraphWriter
 
 __all__ = ["expand"]

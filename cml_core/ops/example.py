@@ -12,11 +12,17 @@ from attrs import validators
 __all__ = ["OpExample"]
 
 
-def _tensors(values: Any) -> tuple[np.ndarray | None, ...]:
-    return tuple(None if value is None else np.asarray(value) for value in values)
+def _tensors(values: Any) -> tuple[Any, ...]:
+    return tuple(_tensor(value) for value in values)
 
 
-def _optional_tensors(values: Any) -> tuple[np.ndarray | None, ...] | None:
+def _tensor(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return _tensors(value)
+    return None if value is None else np.asarray(value)
+
+
+def _optional_tensors(values: Any) -> tuple[Any, ...] | None:
     return None if values is None else _tensors(values)
 
 
@@ -26,12 +32,14 @@ class OpExample:
 
     Parameters
     ----------
-    inputs : sequence of array or None
-        Tensors in the operator's order; `None` where an optional input is left out.
+    inputs : sequence of array, tuple of array or None
+        Tensors in the operator's order; a tuple of them where the operator takes a sequence, and
+        `None` where an optional input is left out.
     attributes : mapping
         ONNX attributes under ONNX's spelling; the others take their schema's defaults.
-    outputs : sequence of array or None, optional
-        Expected outputs. Left out, the `onnx` package's reference implementation says.
+    outputs : sequence of array, tuple of array or None, optional
+        Expected outputs; one that is `None` is not compared. Left out, the `onnx` package's
+        reference implementation says.
     encrypted : tuple of int
         Which inputs are encrypted in the quantized checks; the others are clear constants.
     tolerance : float
@@ -51,11 +59,9 @@ class OpExample:
         What the example shows, in a few words.
     """
 
-    inputs: tuple[np.ndarray | None, ...] = attrs.field(converter=_tensors)
+    inputs: tuple[Any, ...] = attrs.field(converter=_tensors)
     attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=dict)
-    outputs: tuple[np.ndarray | None, ...] | None = attrs.field(
-        default=None, converter=_optional_tensors
-    )
+    outputs: tuple[Any, ...] | None = attrs.field(default=None, converter=_optional_tensors)
     encrypted: tuple[int, ...] = attrs.field(default=(0,), converter=tuple, kw_only=True)
     tolerance: float = attrs.field(default=0.1, validator=validators.ge(0.0), kw_only=True)
     n_bits: int = attrs.field(default=4, validator=validators.in_(range(1, 17)), kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import enum
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
     from cml_core.calibration.stats import CalibrationRecorder
     from cml_core.quantization.context import LoweringContext
 
-__all__ = ["CalibrationHook", "NumpyOp", "OpPlugin", "QuantizedOp"]
+__all__ = ["UNKNOWN", "CalibrationHook", "NumpyOp", "OpPlugin", "Preparation", "QuantizedOp"]
+
+
+class _Unknown(enum.Enum):
+    """The kind of `UNKNOWN`."""
+
+    UNKNOWN = "unknown"
+
+
+#: Stands for a tensor that is not known before a model runs.
+UNKNOWN = _Unknown.UNKNOWN
 
 
 class NumpyOp(Protocol):
@@ -29,6 +40,20 @@ class NumpyOp(Protocol):
     """
 
     def __call__(self, *tensors: Any, **attributes: Any) -> tuple[Any, ...]: ...
+
+
+class Preparation(Protocol):
+    """What is done of an operator once per model, such as laying out weights.
+
+    Called when a model is loaded with, for each input of a node, the array if it is a constant,
+    `UNKNOWN` if it is not, and `None` if it is left out; attributes are keywords. Returns the
+    function of the node's tensors that is called in place of the float reference whenever the
+    model runs, or `None` if nothing can be done beforehand.
+    """
+
+    def __call__(
+        self, *constants: Any, **attributes: Any
+    ) -> Callable[..., tuple[Any, ...]] | None: ...
 
 
 class QuantizedOp(Protocol):
@@ -72,6 +97,8 @@ class OpPlugin:
         The operator on NumPy arrays, as the ONNX specification has it.
     quantized_op : QuantizedOp or None
         The operator on encrypted integers; `None` means float only.
+    prepare : Preparation or None
+        Makes a faster float reference for one node of a model; it gives the same results.
     calibration_hook : CalibrationHook or None
         Called during calibration. The range of every tensor is recorded without it.
     body : Body or None
@@ -92,6 +119,9 @@ class OpPlugin:
     numpy_op: NumpyOp = attrs.field(validator=validators.is_callable())
     quantized_op: QuantizedOp | None = attrs.field(
         default=None, validator=validators.optional(validators.is_callable())
+    )
+    prepare: Preparation | None = attrs.field(
+        default=None, validator=validators.optional(validators.is_callable()), kw_only=True
     )
     calibration_hook: CalibrationHook | None = attrs.field(
         default=None, validator=validators.optional(validators.is_callable()), kw_only=True

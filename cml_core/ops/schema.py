@@ -80,6 +80,9 @@ class OpSchema:
         Defaults of optional attributes, only for operators that `onnx.defs` does not know.
     counts_outputs : bool
         Whether the operator gets the number of its node's outputs as attribute `n_outputs`.
+    sees_graph : bool
+        Whether the operator gets the graph that its node is in as attribute `graph`, an
+        `EnclosingGraph`.
     """
 
     op_type: str = attrs.field(
@@ -92,6 +95,7 @@ class OpSchema:
         factory=dict, converter=dict, kw_only=True, eq=False
     )
     counts_outputs: bool = attrs.field(default=False, kw_only=True)
+    sees_graph: bool = attrs.field(default=False, kw_only=True)
 
     @property
     def keys(self) -> tuple[OpKey, ...]:

@@ -7,21 +7,20 @@ it defines the hook.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
-import pkgutil
-import re
 import warnings
 from collections.abc import Iterable, Iterator
 from importlib import metadata
-from types import ModuleType
-from typing import Any
 
-import attrs
 import pluggy
 
 from cml_core.errors import PluginError
 from cml_core.plugins import hookspecs
+from cml_core.plugins.faults import as_project
+from cml_core.plugins.loading import LoadedPlugin, Origin, PluginGroup, load_module
+from cml_core.plugins.watching import Watch, watching
 
 __all__ = [
     "BACKENDS",
@@ -40,44 +39,15 @@ class PluginWarning(UserWarning):
     """A plugin failed and was left out."""
 
 
-@attrs.frozen(slots=True)
-class PluginGroup:
-    """An entry point group and the hook that its modules answer."""
-
-    entry_points: str
-    hook: str
-    result: str
-
-
-OPERATORS = PluginGroup("cml.ops", "cml_op", "cml_core.ops.plugin:OpPlugin")
+OPERATORS = PluginGroup(
+    "cml.ops",
+    "cml_op",
+    "cml_core.ops.plugin:OpPlugin",
+    api="cml_core.plugin_api",
+    examine="cml_core.plugins.op_checks:examine",
+)
 BACKENDS = PluginGroup("cml.fhe_backends", "cml_fhe_backend", "cml_core.fhe.backend:FheBackend")
 IMPORTERS = PluginGroup("cml.importers", "cml_importer", "cml_core.plugins.importer:Importer")
-
-
-@attrs.frozen(slots=True)
-class LoadedPlugin:
-    """What became of one plugin.
-
-    Parameters
-    ----------
-    name : str
-        The module's dotted name: under it the plugin is listed, blocked and overridden.
-    distribution, version : str
-        Where it comes from; empty if unknown.
-    status : str
-        `"loaded"`, `"blocked"` or `"failed"`.
-    provides : object or None
-        What its hook returned.
-    error : str
-        For a failed plugin, the error in one line.
-    """
-
-    name: str
-    distribution: str = ""
-    version: str = ""
-    status: str = "loaded"
-    provides: Any = None
-    error: str = ""
 
 
 def strict_from_environment() -> bool:
@@ -121,118 +91,80 @@ def load_group(
     points = (
         metadata.entry_points(group=group.entry_points) if entry_points is None else entry_points
     )
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-
+    if group.api:
+        importlib.import_module(group.api)
     loaded: dict[str, LoadedPlugin] = {}
-    for point in sorted(points, key=lambda point: (point.value, point.name)):
-        for plugin in _load_entry_point(manager, group, point, names):
-            if plugin.name in loaded:
-                continue
-            if plugin.status == "failed":
-                if strict:
-                    raise PluginError(plugin.name, plugin.error, "Strict mode makes this fatal.")
-                warnings.warn(
-                    f"plugin {plugin.name!r} was left out: {plugin.error}",
-                    PluginWarning,
-                    stacklevel=3,
+    with watching() as watch:
+        for plugin in _load_entry_points(group, points, names, watch):
+            if strict and plugin.status == "failed":
+                raise PluginError(
+                    plugin.name,
+                    plugin.error,
+                    " ".join(filter(None, (plugin.hint, "Strict mode makes this fatal."))),
                 )
-            loaded[plugin.name] = plugin
+            loaded.setdefault(plugin.name, plugin)
+    for plugin in loaded.values():
+        if plugin.status == "failed":
+            text = f"plugin {plugin.name!r} was left out: {plugin.reason}"
+            warnings.warn(text, PluginWarning, stacklevel=3)
     return tuple(loaded.values())
 
 
-def _load_entry_point(
-    manager: pluggy.PluginManager,
+def _load_entry_points(
     group: PluginGroup,
-    point: metadata.EntryPoint,
+    points: Iterable[metadata.EntryPoint],
     blocked: frozenset[str],
+    watch: Watch,
 ) -> Iterator[LoadedPlugin]:
-    distribution = getattr(point, "dist", None)
-    origin = {
-        "distribution": (distribution.name or "") if distribution else "",
-        "version": (distribution.version or "") if distribution else "",
-    }
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    done: set[str] = set()
 
-    def load(name: str) -> Iterator[LoadedPlugin]:
+    def load(name: str, origin: Origin, package: LoadedPlugin | None) -> Iterator[LoadedPlugin]:
         """The plugin that a module is, or those that a package's public modules are."""
-        if _is_blocked(name, origin["distribution"], blocked):
-            yield LoadedPlugin(name, **origin, status="blocked")
+        if name in done:
             return
-        inner: list[str] = []
-        try:
-            module = importlib.import_module(name)
-            is_package = hasattr(module, "__path__")
-            inner = _public_modules(module) if is_package else []
-            if not is_package or _defines_hook(module, group.hook):
-                provides = _register(manager, group, name, module)
-                yield LoadedPlugin(name, **origin, provides=provides)
-        except (Exception, SystemExit) as error:
-            yield LoadedPlugin(name, **origin, status="failed", error=_one_line(error))
-        for one in inner:
-            yield from load(one)
+        done.add(name)
+        by = _blocked_by(name, origin.distribution, blocked)
+        if by:
+            note = f"{by!r} is blocked"
+            yield LoadedPlugin(name, origin.distribution, origin.version, "blocked", notes=(note,))
+            return
+        plugin, inner = load_module(group, manager, name, origin, watch, package)
+        is_plugin = bool(plugin.status)
+        if is_plugin:
+            yield plugin
+        for place, one in enumerate(inner):
+            yield from load(one, origin, None if is_plugin or place else plugin)
 
-    try:
-        root = point.module
-    except Exception:
-        error = f"entry point {point.name!r} names no module: {point.value!r}"
-        yield LoadedPlugin(point.name, **origin, status="failed", error=error)
-        return
-    yield from load(root)
-
-
-def _public_modules(package: ModuleType) -> list[str]:
-    """Modules and packages directly inside a package whose name has no leading underscore."""
-    found = pkgutil.iter_modules(package.__path__, package.__name__ + ".")
-    names = (info.name for info in found)
-    return sorted(name for name in names if not name.rpartition(".")[2].startswith("_"))
-
-
-def _defines_hook(package: ModuleType, hook: str) -> bool:
-    """Whether a package has the hook itself, not only imported from one of its modules."""
-    return getattr(vars(package).get(hook), "__module__", None) == package.__name__
-
-
-def _is_blocked(name: str, distribution: str, blocked: frozenset[str]) -> bool:
-    parts = name.split(".")
-    prefixes = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
-    if blocked & prefixes:
-        return True
-    return bool(distribution) and as_project(distribution) in map(as_project, blocked)
-
-
-def as_project(name: str) -> str:
-    """A project's name as package indexes compare it, `My_Ops` as `my-ops`."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _register(
-    manager: pluggy.PluginManager, group: PluginGroup, name: str, module: ModuleType
-) -> Any:
-    """Register one module with pluggy and return what its own hook implementation answers."""
-    manager.register(module, name=name)
-    try:
-        caller = getattr(manager.hook, group.hook)
-        own = [impl for impl in caller.get_hookimpls() if impl.plugin is module]
-        if not own:
-            raise TypeError(f"it has no {group.hook}() marked with hookimpl")
-        answer = own[0].function()
-        expected = _result_type(group)
-        if not isinstance(answer, expected):
-            raise TypeError(
-                f"{group.hook}() returned {type(answer).__name__}, expected {expected.__name__}"
+    for point in sorted(points, key=lambda point: (point.value, point.name)):
+        root = ""
+        with contextlib.suppress(Exception):
+            root = point.module
+        if root:
+            yield from load(root, _origin(point), None)
+        else:
+            origin = _origin(point)
+            error = f"entry point {point.name!r} names no module: {point.value!r}"
+            yield LoadedPlugin(
+                point.name, origin.distribution, origin.version, "failed", error=error
             )
-    except BaseException:
-        manager.unregister(module)
-        raise
-    return answer
 
 
-def _result_type(group: PluginGroup) -> type:
-    module, _, name = group.result.partition(":")
-    result: type = getattr(importlib.import_module(module), name)
-    return result
+def _origin(point: metadata.EntryPoint) -> Origin:
+    distribution = getattr(point, "dist", None)
+    if distribution is None:
+        return Origin()
+    return Origin(distribution.name or "", distribution.version or "")
 
 
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _blocked_by(name: str, distribution: str, blocked: frozenset[str]) -> str:
+    """The name that blocks a plugin; empty if none does."""
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        prefix = ".".join(parts[:count])
+        if prefix in blocked:
+            return prefix
+    if distribution and as_project(distribution) in map(as_project, blocked):
+        return distribution
+    return ""

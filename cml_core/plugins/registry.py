@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import attrs
-import onnx.defs
 
 from cml_core.errors import DuplicateOperatorError, PluginError, UnsupportedNode
 from cml_core.ops.plugin import OpPlugin
 from cml_core.ops.schema import OpKey, normalize_domain
-from cml_core.plugins.discovery import OPERATORS, LoadedPlugin, load_group
+from cml_core.plugins.discovery import (
+    OPERATORS,
+    LoadedPlugin,
+    PluginWarning,
+    load_group,
+    strict_from_environment,
+)
+from cml_core.plugins.explain import explain_missing
+from cml_core.plugins.onnx_schemas import knows_domain, revision_at
+from cml_core.plugins.op_checks import examine
 
 __all__ = ["OpRegistry", "RegisteredOp", "default_registry"]
 
@@ -30,8 +40,8 @@ class RegisteredOp:
         return self.source.name
 
 
-def _frozen(ops: Mapping[OpKey, RegisteredOp]) -> Mapping[OpKey, RegisteredOp]:
-    return MappingProxyType(dict(sorted(ops.items())))
+def _frozen(ops: Mapping[OpKey, Any]) -> Mapping[OpKey, Any]:
+    return MappingProxyType(dict(sorted(ops.items(), key=lambda item: item[0])))
 
 
 @attrs.frozen(slots=True, eq=False, repr=False)
@@ -44,14 +54,25 @@ class OpRegistry:
         The table.
     plugins : tuple of LoadedPlugin
         Every plugin that was found, also those blocked, failed or overridden.
+    contested : mapping of OpKey to tuple of str
+        Revisions that nothing serves because several plugins claim them, with two of their names.
     """
 
     ops: Mapping[OpKey, RegisteredOp] = attrs.field(converter=_frozen)
     plugins: tuple[LoadedPlugin, ...] = ()
+    contested: Mapping[OpKey, tuple[str, str]] = attrs.field(factory=dict, converter=_frozen)
 
     @classmethod
-    def from_plugins(cls, plugins: Iterable[LoadedPlugin]) -> OpRegistry:
+    def from_plugins(cls, plugins: Iterable[LoadedPlugin], *, strict: bool = True) -> OpRegistry:
         """Gather loaded operator plugins; their order does not matter.
+
+        Parameters
+        ----------
+        plugins : iterable of LoadedPlugin
+            What `load_group` gave.
+        strict : bool
+            Raise where plugins contradict each other. If not, a revision that several claim is
+            left to none of them, and a plugin with a wrong override counts as failed.
 
         Raises
         ------
@@ -61,19 +82,64 @@ class OpRegistry:
             A plugin overrides itself, or one that provides none of its revisions.
         """
         plugins = tuple(sorted(plugins, key=lambda plugin: plugin.name))
-        claims: dict[OpKey, list[RegisteredOp]] = {}
-        for source in plugins:
-            if source.status != "loaded":
-                continue
-            entry = RegisteredOp(source.provides, source)
-            for key in source.provides.schema.keys:
-                claims.setdefault(key, []).append(entry)
-        known = {source.name: source.status for source in plugins}
-        for entries in claims.values():
-            for entry in entries:
-                _check_override(entry, known, claims)
-        table = {key: _winner(key, entries) for key, entries in claims.items()}
-        return cls(table, plugins)
+        wrong = _wrong_overrides(plugins)
+        while wrong:
+            if strict:
+                raise next(iter(wrong.values()))
+            plugins = tuple(_failed(p, wrong[p.name]) if p.name in wrong else p for p in plugins)
+            wrong = _wrong_overrides(plugins)
+        table, contested = {}, {}
+        for key, entries in _claims(plugins).items():
+            try:
+                table[key] = _winner(key, entries)
+            except DuplicateOperatorError as error:
+                if strict:
+                    raise
+                contested[key] = error.plugins
+        return cls(table, plugins, contested)
+
+    def with_plugins(self, *plugins: OpPlugin) -> OpRegistry:
+        """Add operators that are not installed, say to try them in a notebook.
+
+        They come before whatever provides their revisions here.
+
+        Parameters
+        ----------
+        *plugins : OpPlugin
+            The operators.
+
+        Returns
+        -------
+        OpRegistry
+            A new registry, for `NumpyModule.from_onnx(model, registry=…)`.
+
+        Raises
+        ------
+        PluginError
+            ONNX has no such operator or revision, or a function cannot be called as it will be.
+        DuplicateOperatorError
+            Two of them provide one revision.
+        """
+        given: dict[OpKey, RegisteredOp] = {}
+        sources = [LoadedPlugin(f"with_plugins[{k}]", provides=p) for k, p in enumerate(plugins)]
+        for plugin, source in zip(plugins, sources, strict=True):
+            examine(source.name, plugin)
+            for key in plugin.schema.keys:
+                if key in given:
+                    raise DuplicateOperatorError(str(key), (given[key].name, source.name))
+                given[key] = RegisteredOp(plugin, source)
+        contested = {key: names for key, names in self.contested.items() if key not in given}
+        return OpRegistry({**self.ops, **given}, (*self.plugins, *sources), contested)
+
+    @property
+    def conflicts(self) -> tuple[DuplicateOperatorError, ...]:
+        """Why `contested` revisions have no plugin, once for every two plugins."""
+        pairs: dict[tuple[str, str], list[str]] = {}
+        for key, names in self.contested.items():
+            pairs.setdefault(names, []).append(str(key))
+        return tuple(
+            DuplicateOperatorError(", ".join(keys), names) for names, keys in pairs.items()
+        )
 
     def __len__(self) -> int:
         return len(self.ops)
@@ -107,46 +173,58 @@ class OpRegistry:
         entry = self.ops.get(key)
         return None if entry is None else (key, entry)
 
+    def serves(self, domain: str, op_type: str, opset: int) -> bool:
+        """Whether there is a plugin for an operator in a model that imports `opset` of `domain`."""
+        return self.resolve(domain, op_type, opset) is not None
+
     def revision(self, domain: str, op_type: str, opset: int) -> int | None:
         """Schema revision in force at `opset`, or None if the operator does not exist there."""
         domain = normalize_domain(domain)
-        known = _onnx_revision(domain, op_type, opset)
+        known = revision_at(domain, op_type, opset)
         if known is not None:
             return known
-        if _onnx_knows_domain(domain):
+        if knows_domain(domain):
             return None
         versions = [
             key.since_version
-            for key in self.ops
+            for key in (*self.ops, *self.contested)
             if key.domain == domain and key.op_type == op_type and key.since_version <= opset
         ]
         return max(versions, default=None)
 
     def explain_missing(self, node: str, domain: str, op_type: str, opset: int) -> UnsupportedNode:
         """Say why no plugin serves a node, and what would help."""
-        domain = normalize_domain(domain)
-        version = self.revision(domain, op_type, opset)
-        if version is None and _onnx_knows_domain(domain):
-            return UnsupportedNode(node, domain, op_type, *_not_in_onnx(domain, op_type, opset))
-        have = sorted(
-            key.since_version for key in self.ops if (key.domain, key.op_type) == (domain, op_type)
-        )
-        if have:
-            wanted = f"opset {opset}" if version is None else f"revision {version} (opset {opset})"
-            reason = (
-                f"no plugin implements {wanted} of {op_type}; "
-                f"implemented are {', '.join(map(str, have))}"
-            )
-            hints = [f"Export the model at an opset that uses revision {have[-1]}."]
-        else:
-            reason = f"no plugin provides {op_type}"
-            hints = ["Install a plugin that provides it, or write one."]
-        for plugin in self.plugins:
-            if plugin.status == "failed":
-                hints.append(f"Plugin {plugin.name!r} failed to load ({plugin.error}).")
-            elif plugin.status == "blocked":
-                hints.append(f"Plugin {plugin.name!r} is blocked.")
-        return UnsupportedNode(node, domain, op_type, reason, " ".join(hints))
+        return explain_missing(self, node, domain, op_type, opset)
+
+
+def _claims(plugins: Iterable[LoadedPlugin]) -> dict[OpKey, list[RegisteredOp]]:
+    """Which loaded plugins provide which revision."""
+    claims: dict[OpKey, list[RegisteredOp]] = {}
+    for source in plugins:
+        if source.status == "loaded":
+            entry = RegisteredOp(source.provides, source)
+            for key in source.provides.schema.keys:
+                claims.setdefault(key, []).append(entry)
+    return claims
+
+
+def _wrong_overrides(plugins: Iterable[LoadedPlugin]) -> dict[str, PluginError]:
+    """Plugins that override themselves or what they cannot override, by name."""
+    plugins = tuple(plugins)
+    claims = _claims(plugins)
+    known = {source.name: source.status for source in plugins}
+    wrong: dict[str, PluginError] = {}
+    for entries in claims.values():
+        for entry in entries:
+            try:
+                _check_override(entry, known, claims)
+            except PluginError as error:
+                wrong[entry.name] = error
+    return wrong
+
+
+def _failed(plugin: LoadedPlugin, error: PluginError) -> LoadedPlugin:
+    return attrs.evolve(plugin, status="failed", provides=None, error=error.reason, hint=error.hint)
 
 
 def _check_override(
@@ -183,50 +261,20 @@ def _winner(key: OpKey, entries: list[RegisteredOp]) -> RegisteredOp:
 
 
 @functools.cache
-def _onnx_revision(domain: str, op_type: str, opset: int) -> int | None:
-    try:
-        schema = onnx.defs.get_schema(op_type, opset, domain)
-    except onnx.defs.SchemaError:
-        return None
-    return None if schema.deprecated else int(schema.since_version)
-
-
-@functools.cache
-def _onnx_history(domain: str, op_type: str) -> tuple[onnx.defs.OpSchema, ...]:
-    """Every revision of an operator that ONNX ever had, oldest first."""
-    found = [
-        schema
-        for schema in onnx.defs.get_all_schemas_with_history()
-        if (schema.domain, schema.name) == (domain, op_type)
-    ]
-    return tuple(sorted(found, key=lambda schema: int(schema.since_version)))
-
-
-def _not_in_onnx(domain: str, op_type: str, opset: int) -> tuple[str, str]:
-    """Why ONNX itself has no such operator at an opset, and what would help."""
-    where = domain or "ai.onnx"
-    history = _onnx_history(domain, op_type)
-    alive = [int(schema.since_version) for schema in history if not schema.deprecated]
-    ended = [int(schema.since_version) for schema in history if schema.deprecated]
-    later = [version for version in alive if version > opset]
-    hint = f"Export the model at opset {later[0]} or newer." if later else ""
-    if any(version <= opset for version in ended):
-        end = max(version for version in ended if version <= opset)
-        if not hint:
-            hint = f"Export the model with what replaces it, or at an opset before {end}."
-        return f"{where} deprecated it in opset {end}, and the model imports {opset}", hint
-    if later:
-        return f"it came into {where} with opset {later[0]}, and the model imports {opset}", hint
-    reason = f"ONNX has no operator {op_type!r} in {where} opset {opset}"
-    return reason, "Check the spelling and the domain."
-
-
-@functools.cache
-def _onnx_knows_domain(domain: str) -> bool:
-    return domain in {schema.domain for schema in onnx.defs.get_all_schemas_with_history()}
-
-
-@functools.cache
 def default_registry() -> OpRegistry:
-    """Return the registry of all installed operator plugins, loaded on first use."""
-    return OpRegistry.from_plugins(load_group(OPERATORS))
+    """Return the registry of all installed operator plugins, loaded on first use.
+
+    What plugins contradict each other in is left to none of them, and told in a warning; it is an
+    error if `CML_STRICT_PLUGINS` is set.
+    """
+    found = load_group(OPERATORS)
+    registry = OpRegistry.from_plugins(found, strict=strict_from_environment())
+    loaded = {plugin.name for plugin in found if plugin.status == "loaded"}
+    told = [
+        f"plugin {plugin.name!r} was left out: {plugin.reason}"
+        for plugin in registry.plugins
+        if plugin.status == "failed" and plugin.name in loaded
+    ]
+    for text in (*told, *(error.message() for error in registry.conflicts)):
+        warnings.warn(text, PluginWarning, stacklevel=2)
+    return registry

@@ -17,7 +17,7 @@ import attrs
 import numpy as np
 
 from cml_core.program.cost_table import LOOKUP_COMPLEXITY
-from cml_core.program.instructions import Instruction, Opcode, Program
+from cml_core.program.instructions import LEVELED, Instruction, Opcode, Program
 
 __all__ = [
     "APPROXIMATE",
@@ -49,6 +49,12 @@ def lookup_complexity(width: int, demand: float = _USUAL_DEMAND) -> float:
     demand : float
         Bits at which the result is read, plus the binary logarithm of the norm of the weights
         that it passes through.
+
+    Returns
+    -------
+    float
+        What concrete-python 2.11 was measured to ask for one lookup at a failure probability of
+        2⁻⁴⁰; see `cml_core/program/cost_table.py`. Widths beyond the table are extrapolated.
     """
     widest = max(LOOKUP_COMPLEXITY)
     steps = LOOKUP_COMPLEXITY[min(max(width, 1), widest)]
@@ -57,7 +63,13 @@ def lookup_complexity(width: int, demand: float = _USUAL_DEMAND) -> float:
 
 
 def demand_steps(width: int) -> tuple[float, ...]:
-    """Demands on results of lookups from which on lookups of a width become dearer, ascending."""
+    """Demands on results of lookups from which on lookups of a width become dearer, ascending.
+
+    Parameters
+    ----------
+    width : int
+        Bits that enter the table; see `lookup_complexity` for what a demand is.
+    """
     steps = LOOKUP_COMPLEXITY[min(max(width, 1), max(LOOKUP_COMPLEXITY))]
     return tuple(least for least, _ in steps[1:])
 
@@ -92,9 +104,17 @@ class NodeCost:
         return sum(self.lookups.values())
 
 
-def program_cost(program: Program) -> dict[str, NodeCost]:
-    """Lookups and predicted complexity for every node that has some, in program order."""
-    demand = _demands(program)
+def program_cost(program: Program, reserve: float = 0.0) -> dict[str, NodeCost]:
+    """Lookups and predicted complexity for every node that has some, in program order.
+
+    Parameters
+    ----------
+    program : Program
+        What is computed.
+    reserve : float
+        Bits by which all demands are taken for higher than they are.
+    """
+    demand = {width: wanted + reserve for width, wanted in _demands(program).items()}
     lookups: dict[str, Counter[int]] = {}
     rounded: Counter[str] = Counter()
     complexity: dict[str, float] = {}
@@ -126,6 +146,7 @@ def _demands(program: Program) -> dict[int, float]:
     noise: list[float] = []
     sources: list[frozenset[int]] = []
     demand: dict[int, float] = {}
+    shared = _shared_widths(program)
 
     def read(position: int, width: float) -> None:
         wanted = width + 0.5 * math.log2(max(noise[position], 1e-30))
@@ -139,19 +160,49 @@ def _demands(program: Program) -> dict[int, float]:
         noise.append(noise_after(instruction, before, [noise[i] for i in inputs]))
         if instruction.opcode is Opcode.LOOKUP:
             width = lookup_width(program, instruction)
-            read(inputs[0], width + (APPROXIMATE if before[0].lost_bits else 0.0))
+            if before[0].opcode is Opcode.ROUND:
+                read(inputs[0], width + (APPROXIMATE if before[0].lost_bits else 0.0))
+            else:
+                read(inputs[0], shared[inputs[0]])
             behind = frozenset({width})
         elif _rounds_exactly(instruction):
             # Each bit that is taken off is looked up and subtracted at full width.
-            width = before[0].interval.width
+            width = shared[inputs[0]]
             read(inputs[0], width)
             demand[1] = max(demand.get(1, 0.0), float(width))
             behind = behind | {1}
         sources.append(behind)
     for position in program.outputs:
-        instruction = program.instructions[position]
-        read(position, instruction.interval.width - instruction.lost_bits)
+        read(position, shared[position] - program.instructions[position].lost_bits)
     return demand
+
+
+def _shared_widths(program: Program) -> list[int]:
+    """The width of each instruction's result in a circuit.
+
+    All that leveled instructions connect has one, that of the widest integer among them which is
+    looked up, rounded, encrypted or decrypted.
+    """
+    instructions = program.instructions
+    parent = list(range(len(instructions)))
+
+    def root(position: int) -> int:
+        while parent[position] != position:
+            parent[position] = parent[parent[position]]
+            position = parent[position]
+        return position
+
+    matters = set(program.outputs)
+    for position, instruction in enumerate(instructions):
+        if instruction.opcode in LEVELED:
+            for source in instruction.inputs:
+                parent[root(source)] = root(position)
+        else:
+            matters.update((position, *instruction.inputs))
+    width = [1] * len(instructions)
+    for position in matters:
+        width[root(position)] = max(width[root(position)], instructions[position].interval.width)
+    return [width[root(position)] for position in range(len(instructions))]
 
 
 def noise_after(

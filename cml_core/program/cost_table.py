@@ -12,7 +12,8 @@ __all__ = ["LOOKUP_COMPLEXITY"]
 #: binary logarithm of the noise gain up to there.
 LOOKUP_COMPLEXITY: Mapping[int, tuple[tuple[float, float], ...]] = {
     1: (
-        (0.0, 4.42e7),
+        (0.0, 3.6e7),
+        (5.5, 4.42e7),
         (6.73, 5.08e7),
         (10.73, 5.46e7),
         (11.26, 7.23e7),
@@ -27,7 +28,8 @@ LOOKUP_COMPLEXITY: Mapping[int, tuple[tuple[float, float], ...]] = {
         (28.26, 2.88e8),
     ),
     2: (
-        (0.0, 5.48e7),
+        (0.0, 4.14e7),
+        (5.26, 5.48e7),
         (10.73, 6.11e7),
         (11.0, 8.06e7),
         (18.0, 9.86e7),

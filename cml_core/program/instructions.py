@@ -32,7 +32,7 @@ class Opcode(enum.Enum):
     MATMUL = "matmul"
     """`x @ weight` over the last axis of x."""
     CONV = "conv"
-    """Convolution of `x` (1, C, *spatial) with `weight` (M, C/group, *kernel), no padding."""
+    """Convolution of `x` `(1, C, *spatial)` with `weight` `(M, C/group, *kernel)`, no padding."""
     SUM = "sum"
     """Sum over `axes`, which are kept with size 1 if `keepdims`."""
     LOOKUP = "lookup"
@@ -62,7 +62,13 @@ LEVELED = frozenset(Opcode) - {Opcode.INPUT, Opcode.LOOKUP, Opcode.ROUND}
 
 @attrs.frozen(slots=True)
 class Interval:
-    """An inclusive interval of integers."""
+    """An inclusive interval of integers.
+
+    Parameters
+    ----------
+    low, high : int
+        Its least and its greatest integer.
+    """
 
     low: int = attrs.field(converter=int)
     high: int = attrs.field(converter=int)
@@ -149,6 +155,12 @@ class Program:
 
     instructions: tuple[Instruction, ...]
     outputs: tuple[int, ...]
+
+    def __str__(self) -> str:
+        """One instruction in a line; see `cml_core.program.text`."""
+        from cml_core.program.text import as_text
+
+        return as_text(self)
 
     @property
     def inputs(self) -> tuple[int, ...]:

@@ -12,28 +12,45 @@ from cml_core.program.cost import lookup_complexity
 from cml_core.program.instructions import Opcode
 from cml_core.program.ranges import Bounds
 from cml_core.quantization.affine import AffineView, affine_parameters
+from cml_core.quantization.codes import Grid
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.elementwise import elementwise
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.grid import affine, choose_grid
-from cml_core.quantization.lookup import Grid, lookup
+from cml_core.quantization.lookup import lookup
 from cml_core.quantization.scales import CommonScale, common_scale, times
 
 __all__ = ["add", "maximum", "minimum", "multiply", "of_difference", "subtract"]
 
 
 def add(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
-    """Add two tensors; with a lookup only where their scales have no common measure."""
+    """Add two tensors; with a lookup only where their scales have no common measure.
+
+    Parameters
+    ----------
+    ctx : LoweringContext
+        The context of the node.
+    a, b : EncryptedTensor or array
+        Operands whose shapes broadcast by NumPy's rule; at least one is encrypted.
+    """
     return elementwise(ctx, np.add, a, b, combine=_add)
 
 
 def subtract(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
-    """Subtract two tensors; with a lookup only where their scales have no common measure."""
+    """Subtract two tensors; with a lookup only where their scales have no common measure.
+
+    Its parameters are those of `add`.
+    """
     return elementwise(ctx, np.subtract, a, b, combine=_subtract)
 
 
 def multiply(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
-    """Multiply two tensors: by two lookups of squares, or packed in one, whichever is cheaper."""
+    """Multiply two tensors: by two lookups of squares, or packed in one, whichever is cheaper.
+
+    By squares, `a b = ((a + b)^2 - (a - b)^2) / 4`. A product with a clear array costs nothing.
+
+    Its parameters are those of `add`.
+    """
     return elementwise(ctx, np.multiply, a, b, combine=_multiply)
 
 
@@ -43,6 +60,13 @@ def of_difference(
     """Apply an elementwise function to `a - b`: comparisons, absolute distances and the like.
 
     The difference is taken in float64, whatever the operands' dtype.
+
+    Parameters
+    ----------
+    function : callable
+        A NumPy function of one array, element by element.
+    ctx, a, b
+        As of `add`.
     """
 
     def difference(x: Any, y: Any) -> Any:
@@ -52,12 +76,18 @@ def of_difference(
 
 
 def maximum(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
-    """The larger of two tensors: `b + max(a - b, 0)`, one lookup per element."""
+    """The larger of two tensors: `b + max(a - b, 0)`, one lookup per element.
+
+    Its parameters are those of `add`.
+    """
     return elementwise(ctx, np.maximum, a, b, combine=_maximum)
 
 
 def minimum(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
-    """The smaller of two tensors: `b + min(a - b, 0)`, one lookup per element."""
+    """The smaller of two tensors: `b + min(a - b, 0)`, one lookup per element.
+
+    Its parameters are those of `add`.
+    """
     return elementwise(ctx, np.minimum, a, b, combine=_minimum)
 
 

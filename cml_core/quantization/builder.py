@@ -17,13 +17,16 @@ from typing import Any
 import attrs
 import numpy as np
 
-from cml_core.program.cost import noise_after
+from cml_core.program.cost import noise_after, program_cost
 from cml_core.program.execute import apply_instruction
 from cml_core.program.instructions import Instruction, Interval, Opcode, Program
 from cml_core.program.ranges import Bounds, propagate
 from cml_core.program.rules import MOVES
 
 __all__ = ["ProgramBuilder", "Register", "pooled", "smallest_dtype"]
+
+#: Bits by which demands on lookups are taken for higher where a choice depends on their price.
+_RESERVE = 0.05
 
 
 def smallest_dtype(low: int, high: int) -> np.dtype[Any]:
@@ -87,6 +90,8 @@ class ProgramBuilder:
         By position, what else is known of registers that are products with clear weights.
     parts : dict
         By position, where the elements of registers are encrypted that are inputs in several parts.
+    conditions : dict
+        By position, what registers of bits are that are conjunctions of others.
     """
 
     count: int
@@ -96,6 +101,7 @@ class ProgramBuilder:
     lookups: dict[Any, Any] = attrs.field(factory=dict, init=False)
     products: dict[int, Any] = attrs.field(factory=dict, init=False)
     parts: dict[int, Any] = attrs.field(factory=dict, init=False)
+    conditions: dict[int, Any] = attrs.field(factory=dict, init=False)
     _instructions: list[Instruction] = attrs.field(factory=list, init=False)
     _known: weakref.WeakValueDictionary[bytes, Register] = attrs.field(
         factory=weakref.WeakValueDictionary, init=False
@@ -197,6 +203,14 @@ class ProgramBuilder:
         positions = tuple(place[register.position] for register in outputs)
         return Program(tuple(self._instructions), positions).pruned()
 
+    def complexity(self, registers: Sequence[Register]) -> float:
+        """Predicted complexity of computing some registers, for a caller who then chooses.
+
+        What nearly asks for the next step of a price may well be charged it.
+        """
+        costs = program_cost(self.program(registers), reserve=_RESERVE)
+        return sum(cost.complexity for cost in costs.values())
+
     @contextlib.contextmanager
     def on_behalf_of(self, node: str) -> Iterator[None]:
         """Put instructions down to another node for a while; an empty name changes nothing."""
@@ -205,6 +219,15 @@ class ProgramBuilder:
             yield
         finally:
             self.node = before
+
+    @contextlib.contextmanager
+    def proving(self) -> Iterator[None]:
+        """Give accumulators their proven interval for a while."""
+        before, self.proven = self.proven, True
+        try:
+            yield
+        finally:
+            self.proven = before
 
     def widen(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Add the margin on both sides of calibrated lowest and highest integers."""

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from cml_core.graph.bind import run_numpy_op
+from cml_core.graph.bound import run_numpy_op
 from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
 from cml_core.quantization.cuts import CutCode
@@ -161,6 +161,8 @@ class OutputCode:
         Otherwise the values, from integer `low` on.
     low : int
         First integer of `table`.
+    digits : int array of shape (D,) or None
+        If integers are decrypted in digits, `(D, *S)`, what each of them counts.
     """
 
     name: str
@@ -170,9 +172,19 @@ class OutputCode:
     offset: np.ndarray | None = None
     table: np.ndarray | None = None
     low: int = 0
+    digits: np.ndarray | None = None
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Shape of what is decrypted for one sample."""
+        return (
+            self.channel.shape if self.digits is None else (*self.digits.shape, *self.channel.shape)
+        )
 
     def decode(self, q: np.ndarray) -> np.ndarray:
-        """Real values of integer samples `(N, *S)`, which may be held as floats."""
+        """Real values of integer samples `(N, *size)`, which may be held as floats."""
+        if self.digits is not None:
+            q = np.einsum("nd...,d->n...", q.astype(np.float64), self.digits.astype(np.float64))
         if self.table is not None:
             entry = q.astype(np.int64) - self.low
             np.clip(entry, 0, self.table.shape[1] - 1, out=entry)

@@ -15,13 +15,12 @@ import numpy as np
 
 from cml_core.calibration.stats import Cuts
 from cml_core.program.cost import lookup_complexity
-from cml_core.program.execute import apply_instruction
 from cml_core.program.instructions import Interval, Opcode
 from cml_core.program.ranges import Bounds
-from cml_core.program.rules import MOVES
 from cml_core.quantization.builder import ProgramBuilder, Register
 from cml_core.quantization.cuts import CutCode, Form
 from cml_core.quantization.encrypted import Decode, EncryptedTensor
+from cml_core.quantization.origins import origin
 
 __all__ = [
     "Parts",
@@ -32,9 +31,6 @@ __all__ = [
     "sum_of_bits",
     "uniform_cuts",
 ]
-
-#: Instructions that take each element of their result from one element of an operand.
-_PICKS = MOVES - {Opcode.PAD}
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -264,26 +260,12 @@ def _typical(cuts: Cuts, x: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
 
 def parts_of(builder: ProgramBuilder, register: Register) -> Parts | None:
     """Where the elements of a register are encrypted, if it only moves those of such an input."""
-    found = _origin(builder, register.position) if builder.parts else None
+    found = origin(builder, register.position, builder.parts) if builder.parts else None
     if found is None:
         return None
-    parts, where = found
+    position, where = found
+    parts: Parts = builder.parts[position]
     return attrs.evolve(parts, where=parts.where.reshape(-1)[where])
-
-
-def _origin(builder: ProgramBuilder, position: int) -> tuple[Parts, np.ndarray] | None:
-    """The input whose elements a register moves, and which of them is where."""
-    instruction = builder.at(position)
-    if position in builder.parts:
-        size = math.prod(instruction.shape)
-        return builder.parts[position], np.arange(size).reshape(instruction.shape)
-    if instruction.opcode not in _PICKS:
-        return None
-    found = [_origin(builder, source) for source in instruction.inputs]
-    if not all(found) or len({id(each[0]) for each in found if each}) != 1:
-        return None
-    (where,) = apply_instruction(instruction, [each[1][np.newaxis] for each in found if each])
-    return found[0][0], where  # type: ignore[index]
 
 
 def steps_of_digits(

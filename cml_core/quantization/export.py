@@ -17,7 +17,7 @@ import onnx
 from onnx import compose, helper, version_converter
 
 from cml_core.errors import ExportError
-from cml_core.graph.bind import run_numpy_op
+from cml_core.graph.bound import run_numpy_op
 from cml_core.graph.expand import expand
 from cml_core.graph.model import TensorSpec
 from cml_core.graph.writer import OPSET, GraphWriter, free_prefix
@@ -180,6 +180,10 @@ class _Exporter:
     def decode(self, code: OutputCode, q: str) -> str:
         """Real values, as `OutputCode.decode` finds them."""
         writer = self.writer
+        if code.digits is not None:
+            worth = code.digits.reshape(-1, *(1,) * code.channel.ndim)
+            q = writer.add("Mul", writer.cast(q, np.int64), writer.constant(worth), of=code.name)
+            q = writer.add("ReduceSum", q, writer.constant([1]), keepdims=0)
         if code.table is not None:
             levels = code.table.shape[1]
             q = writer.add("Sub", q, writer.constant(code.low), of=code.name)
@@ -272,9 +276,7 @@ class _Exporter:
 
     def _outputs_for(self, count: int) -> dict[str, np.ndarray]:
         """What the client makes of so many samples; its shapes and dtypes are of interest."""
-        zeros = [
-            np.zeros((count, *code.channel.shape), dtype=np.int64) for code in self.client.outputs
-        ]
+        zeros = [np.zeros((count, *code.size), dtype=np.int64) for code in self.client.outputs]
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self.client.decode(zeros)

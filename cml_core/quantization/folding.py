@@ -1,47 +1,46 @@
-"""Two products with clear weights and nothing in between: one product."""
+"""Products with clear weights that nothing but weights and sums follows: one product."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import attrs
 import numpy as np
 
+from cml_core.program.instructions import Opcode
 from cml_core.quantization.affine import affine_view, is_uniform
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.grid import WIDEST_FACTOR
+from cml_core.quantization.known_products import Product
+from cml_core.quantization.origins import origin
 
-__all__ = ["Product", "folded"]
+__all__ = ["Sum", "folded", "summed"]
 
 #: How many times as many multiplications one product may take as the two that it replaces.
 _MORE_WORK = 16
+#: Most entries of a product as a matrix from all that it takes to all that it gives.
+_UNROLLED = 2**22
 
 
 @attrs.frozen(slots=True, eq=False)
-class Product:
-    """What a register that is a product stands for, apart from constants: `step * register`.
+class Sum:
+    """Sums of results of a product, as one product and what has to be added to it.
 
     Parameters
     ----------
-    weights : int
-        How many weights there are.
-    width : int
-        Width of the integers that it takes.
-    step : array
-        Value of one, of a shape that broadcasts to the register's.
-    correction : array
-        What the decode adds for errors of the integer weights, likewise.
-    again : callable or None
-        `again(ctx, matrix)` emits the product followed by a matrix (M, N) over its M channels,
-        as a single one.
+    source : EncryptedTensor of shape (1, K)
+        All integers that the product takes.
+    matrix : array of shape (K, N)
+        Their weights in each sum.
+    constant : array
+        What is to be added, of the shape that the sums have.
     """
 
-    weights: int
-    width: int
-    step: np.ndarray
-    correction: np.ndarray
-    again: Callable[[LoweringContext, np.ndarray], EncryptedTensor] | None
+    source: EncryptedTensor
+    matrix: np.ndarray
+    constant: np.ndarray
 
 
 def folded(
@@ -76,7 +75,7 @@ def folded(
         would be much more work than two.
     """
     known: Product | None = ctx.builder.products.get(x.register.position)
-    if known is None or known.again is None or known.width > WIDEST_FACTOR:
+    if known is None or known.again is None or known.source.interval.width > WIDEST_FACTOR:
         return None
     view = affine_view(x)
     if view is None or not is_uniform(view.scale, (axis,)):
@@ -88,3 +87,56 @@ def folded(
     ratio = np.moveaxis(factor, axis, 0).reshape(len(matrix), -1)[:, :1]
     constant = view.offset - factor * known.correction
     return known.again(ctx, ratio * matrix), apply(constant)
+
+
+def summed(
+    ctx: LoweringContext, x: EncryptedTensor, axes: tuple[int, ...], *, keepdims: bool
+) -> Sum | None:
+    """Sum results of a product in the product itself.
+
+    Where they have different scales, lookups that bring them onto one would lose most of what
+    they say; the weights know any scale.
+
+    Parameters
+    ----------
+    ctx : LoweringContext
+        The node being lowered.
+    x : EncryptedTensor
+        What is summed.
+    axes, keepdims
+        As in `sum_`.
+
+    Returns
+    -------
+    Sum or None
+        None if x is no product, moved or not, or if one product would be much more work. None as
+        well if x is on one scale, unless it is a product of bits.
+    """
+    if x.register.size == 0:
+        return None
+    found = origin(ctx.builder, x.register.position, ctx.builder.products)
+    if found is None:
+        return None
+    position, where = found
+    known: Product = ctx.builder.products[position]
+    view = affine_view(x)
+    kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
+    if view is None or (is_uniform(view.scale, kept) and not known.of_bits):
+        return None
+    shape, given = ctx.builder.at(position).shape, ctx.builder.at(position).size
+    inside, results = known.source.size, math.prod(x.shape[axis] for axis in kept)
+    if inside * max(inside, given) > _UNROLLED or inside * results > _MORE_WORK * known.weights:
+        return None
+    step, correction = (
+        np.broadcast_to(each, shape).reshape(-1)[where] for each in (known.step, known.correction)
+    )
+    factor = view.scale / step
+    sizes = [x.shape[axis] if axis in kept else 1 for axis in range(x.ndim)]
+    number = np.broadcast_to(np.arange(results).reshape(sizes), x.shape)
+    sums = np.zeros((given, results))
+    np.add.at(sums, (where, number), factor)
+    units = np.eye(inside).reshape(inside, *known.source.shape)
+    matrix = known.apply(units).reshape(inside, given) @ sums
+    flat = ctx.builder.emit(Opcode.RESHAPE, [known.source], shape=(1, inside))
+    constant = (view.offset - factor * correction).sum(axis=axes, keepdims=keepdims)
+    return Sum(EncryptedTensor.on_grid(flat, 1.0, 0.0, x.dtype), matrix, constant)

@@ -6,9 +6,10 @@ import numpy as np
 
 from cml_core.calibration.observers import channel_ranges
 from cml_core.quantization.affine import AffineView, affine_view, channel_bounds, is_uniform, level
+from cml_core.quantization.codes import Grid
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
-from cml_core.quantization.lookup import Grid, lookup
+from cml_core.quantization.lookup import lookup
 
 __all__ = ["WIDEST_FACTOR", "affine", "balanced", "choose_grid", "has_own_lookup", "requantize"]
 
@@ -143,6 +144,15 @@ def choose_grid(ctx: LoweringContext, tensor: EncryptedTensor, bits: int) -> Gri
 
     A tensor of few values (a boolean, a sign, small integers) gets a grid that holds them
     exactly, in the bits they need. Zero is on the grid whenever it is in the range.
+
+    Parameters
+    ----------
+    ctx : LoweringContext
+        The context of the node.
+    tensor : EncryptedTensor
+        Whose values, as calibration saw them, the grid is for.
+    bits : int
+        Width of an integer of the grid.
     """
     exact = _exact_grid(tensor, bits)
     if exact is not None:

@@ -18,11 +18,13 @@ from cml_core.program.instructions import Opcode
 from cml_core.program.kernels import conv_nd, window_view
 from cml_core.quantization.arithmetic import add
 from cml_core.quantization.builder import Register
+from cml_core.quantization.conditions import weighed
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.cut_inputs import parts_of
-from cml_core.quantization.encrypted import EncryptedTensor
-from cml_core.quantization.folding import folded
+from cml_core.quantization.encrypted import Decode, EncryptedTensor, ModelGrid
+from cml_core.quantization.folding import folded, summed
 from cml_core.quantization.grid import affine, balanced, has_own_lookup
+from cml_core.quantization.movement import reshape
 from cml_core.quantization.product import LinearMap, input_matrix, product
 from cml_core.quantization.pruning import Pruned, prune_inputs
 
@@ -65,6 +67,9 @@ def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> Encr
     inner = view.scale.reshape(-1, x.shape[-1])[0] if x.register.size else np.ones(x.shape[-1])
 
     def emit(weights: np.ndarray) -> Register:
+        at_once = weighed(ctx.builder, view.register, weights)
+        if at_once is not None:
+            return at_once
         return ctx.builder.emit(Opcode.MATMUL, [view.register], constants={"weight": weights})
 
     def apply(real: np.ndarray) -> np.ndarray:
@@ -106,20 +111,34 @@ def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> Encr
 def _selected(
     ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray
 ) -> EncryptedTensor | None:
-    """`x @ weight` if each column of weights does no more than choose an element; else None."""
+    """`x @ weight` if each column of weights chooses one element or none; else None."""
     if weight.ndim != 2 or not x.register.size or not weight.size:
         return None
-    if not ((weight == 0) | (weight == 1)).all() or (weight.sum(axis=0) != 1).any():
+    chosen = weight.sum(axis=0)
+    if not ((weight == 0) | (weight == 1)).all() or (chosen > 1).any() or not chosen.any():
         return None
-    column = weight.argmax(axis=0)
+    column, nothing = weight.argmax(axis=0), chosen == 0
     encrypted_by_cuts = parts_of(ctx.builder, x.register) is not None
-    if len(np.unique(column)) < len(column) and not encrypted_by_cuts:
+    if len(np.unique(column[~nothing])) < chosen.sum() and not encrypted_by_cuts:
         return None  # Looked up after it was repeated, an element would cost as many lookups.
     lead = x.shape[:-1]
     rows = np.arange(math.prod(lead)).reshape(*lead, 1) * x.shape[-1]
     flat = ctx.builder.emit(Opcode.RESHAPE, [x.register], shape=(x.register.size,))
     register = ctx.builder.emit(Opcode.GATHER, [flat], constants={"index": rows + column})
-    return attrs.evolve(x, register=register, channel=x.channel[..., column], name="")
+    channel, decode = x.channel[..., column], x.decode
+    if nothing.any():
+        # Whatever the element, the result is zero.
+        channel = np.where(nothing, decode.channels, channel)
+        decode = Decode.union([decode, _zero(decode)])
+    return attrs.evolve(x, register=register, channel=channel, decode=decode, name="")
+
+
+def _zero(like: Decode) -> Decode:
+    """What makes zero of any integer, on a grid if another decode is on one."""
+    nothing = Decode.affine(np.zeros(1), np.zeros(1))
+    if like.grid is None:
+        return nothing
+    return attrs.evolve(nothing, grid=ModelGrid(np.ones(1), np.zeros(1), 1))
 
 
 def _by_last_axis(samples: np.ndarray) -> np.ndarray:
@@ -159,9 +178,9 @@ def conv(
     ----------
     ctx : LoweringContext
         The node being lowered.
-    x : EncryptedTensor of shape (N, C, *spatial)
+    x : EncryptedTensor of shape `(N, C, *spatial)`
         Encrypted images.
-    weight : array of shape (M, C / group, *kernel)
+    weight : array of shape `(M, C / group, *kernel)`
         Clear filters; quantized per output channel.
     strides, dilations : sequence of int
         Per spatial axis.
@@ -277,6 +296,10 @@ def sum_(
     if not axes:
         return x
     kept = tuple(axis for axis in range(x.ndim) if axis not in axes)
+    at_once = summed(ctx, x, axes, keepdims=keepdims)
+    if at_once is not None:
+        total = matmul(ctx, at_once.source, at_once.matrix)
+        return add(ctx, reshape(ctx, total, at_once.constant.shape), at_once.constant)
     view = affine(ctx, x, varying=kept)
     register = ctx.builder.emit(
         Opcode.SUM, [view.register], {"axes": axes, "keepdims": bool(keepdims)}

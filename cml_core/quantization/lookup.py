@@ -8,45 +8,20 @@ import attrs
 import numpy as np
 
 from cml_core.program.instructions import Opcode
-from cml_core.program.ranges import Bounds
 from cml_core.quantization.affine import channel_bounds
 from cml_core.quantization.builder import Register
+from cml_core.quantization.codes import Grid, codes_on
+from cml_core.quantization.conditions import conjunctions_of, in_stages
 from cml_core.quantization.context import LoweringContext
-from cml_core.quantization.cut_inputs import (
-    Parts,
-    Upper,
-    parts_of,
-    steps_of_digits,
-    sum_of_bits,
-)
+from cml_core.quantization.cut_inputs import parts_of
 from cml_core.quantization.encrypted import EncryptedTensor, group_rows
+from cml_core.quantization.part_lookups import looked_up_by_parts
 from cml_core.quantization.settling import rounded, settle
 
-__all__ = ["Grid", "lookup"]
+__all__ = ["lookup"]
 
 #: Calibration samples that a table's own value weighs as much as.
 _PRIOR = 4.0
-
-
-def _float64(value: float | np.ndarray) -> np.ndarray:
-    return np.asarray(value, dtype=np.float64)
-
-
-@attrs.frozen(slots=True, eq=False)
-class Grid:
-    """The real values `scale * q + offset` for q in `[0, levels)`.
-
-    Parameters
-    ----------
-    scale, offset : float64 arrays that broadcast to a sample's shape
-        Step and lowest value.
-    levels : int
-        Number of values.
-    """
-
-    scale: np.ndarray = attrs.field(converter=_float64)
-    offset: np.ndarray = attrs.field(converter=_float64)
-    levels: int
 
 
 def lookup(
@@ -96,7 +71,41 @@ def _lookup(
 ) -> EncryptedTensor:
     parts = parts_of(ctx.builder, tensor.register)
     if parts is not None:
-        return _of_parts(ctx, tensor, grid, parts)
+        return looked_up_by_parts(ctx, tensor, grid, parts, lookup)
+    whole = _looked_up(ctx, tensor, grid, unread, trim)
+    if grid.levels != 2 or unread is not None or trim or not tensor.register.packed:
+        return whole
+    staged = _in_stages(ctx, tensor, grid)
+    if staged is None:
+        return whole
+    prices = [ctx.builder.complexity([each.register]) for each in (staged, whole)]
+    return staged if prices[0] < prices[1] else whole
+
+
+def _in_stages(ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid) -> EncryptedTensor | None:
+    """Bits of counted conditions, if they say whether all of them hold."""
+    scale, offset = (np.broadcast_to(ends, tensor.shape) for ends in (grid.scale, grid.offset))
+    interval = tensor.register.interval
+    entries = np.arange(interval.low, interval.high + 1)
+    own = Grid(scale.reshape(-1), offset.reshape(-1), grid.levels)
+    codes = codes_on(own, tensor, tensor.channel.reshape(-1), entries[np.newaxis])
+    found = conjunctions_of(ctx.builder, tensor.register, codes, interval.low)
+    if found is None:
+        return None
+    bits = in_stages(ctx.builder, *found)
+    register = ctx.builder.emit(Opcode.RESHAPE, [bits], shape=tensor.shape)
+    result = EncryptedTensor.on_grid(register, scale, offset, tensor.dtype)
+    return result.named(tensor.name, tensor.node)
+
+
+def _looked_up(
+    ctx: LoweringContext,
+    tensor: EncryptedTensor,
+    grid: Grid,
+    unread: np.ndarray | None,
+    trim: bool,
+) -> EncryptedTensor:
+    """One lookup for each element, of as many bits as they have."""
     whole, shift = settle(ctx, tensor)
     tensor = attrs.evolve(whole, register=rounded(ctx, whole.register, shift))
     scale = np.broadcast_to(grid.scale, tensor.shape)
@@ -124,132 +133,26 @@ def _lookup(
         lowest_met = least.min(initial=grid.levels)
         codes, least, most = (np.maximum(c - lowest_met, 0) for c in (codes, least, most))
         offset = offset + scale * lowest_met
-    alive = (least < most)[group]
+    alive, fixed = (least < most)[group], least[group]
+    bounds = tensor.register.bounds
+    if not shift:
+        # An element may never change although others of its channel do.
+        constant = (bounds.low == bounds.high) & (bounds.low >= interval.low)
+        constant &= bounds.high <= interval.high
+        only = np.where(constant, bounds.low - interval.low, 0)
+        alive, fixed = alive & ~constant, np.where(constant, codes[group, only], fixed)
     if unread is not None:
         alive &= ~unread
     settings = {"offset": int(entries[0]), "shift": shift}
     if alive.all():
         register = _emitted(ctx, tensor.register, settings, codes, group)
     else:
-        fixed = np.where(alive, 0, least[group])
+        fixed = np.where(alive, 0, fixed)
         register = _where_alive(ctx, whole.register, settings, codes, group, alive)
         if fixed.any():
             register = ctx.builder.emit(Opcode.ADD, [register], constants={"operand": fixed})
     result = EncryptedTensor.on_grid(register, scale, offset, tensor.dtype)
     return result.named(tensor.name, tensor.node)
-
-
-def _of_parts(
-    ctx: LoweringContext, tensor: EncryptedTensor, grid: Grid, parts: Parts
-) -> EncryptedTensor:
-    """Look up each part of an input by itself; a function of bits needs no lookup."""
-    emit = ctx.builder.emit
-    scale, offset = (np.broadcast_to(ends, tensor.shape) for ends in (grid.scale, grid.offset))
-    part, registers, order = parts.part[parts.where], [], []
-    for each in np.unique(part).tolist():
-        (mine,) = np.nonzero(part.reshape(-1) == each)
-        where = parts.where.reshape(-1)[mine]
-        channel = tensor.channel.reshape(-1)[mine]
-        own = Grid(scale.reshape(-1)[mine], offset.reshape(-1)[mine], grid.levels)
-        source = parts.registers[max(each, 0)]
-        first, number = parts.first[where], parts.number[where]
-        digits = parts.above[each] if each >= 0 else None
-        if digits is not None:
-            registers.append(_of_digits(ctx, tensor, channel, own, source, digits, first))
-        elif parts.is_bits(each):
-            registers.append(_of_bits(ctx, tensor, channel, own, source, first, number))
-        else:
-            taken = emit(Opcode.GATHER, [source], constants={"index": first})
-            some = attrs.evolve(tensor, register=taken, channel=channel, name="")
-            registers.append(lookup(ctx, some, own).register)
-        order.append(mine)
-    register = registers[0]
-    if len(registers) > 1:
-        register = emit(Opcode.CONCAT, registers, {"axis": 0})
-    index = np.argsort(np.concatenate(order)).reshape(tensor.shape)
-    if not np.array_equal(index, np.arange(index.size)):
-        register = emit(Opcode.GATHER, [register], constants={"index": index})
-    result = EncryptedTensor.on_grid(register, scale, offset, tensor.dtype)
-    return result.named(tensor.name, tensor.node)
-
-
-def _of_digits(
-    ctx: LoweringContext,
-    tensor: EncryptedTensor,
-    channel: np.ndarray,
-    grid: Grid,
-    lower: Register,
-    digits: Upper,
-    first: np.ndarray,
-) -> Register:
-    """The integers on a grid of elements whose upper digits are thermometers.
-
-    A function of an integer is a sum of steps, and only those at which it changes are asked for.
-    """
-    levels = np.arange(digits.levels)
-    codes = _codes(tensor, channel, grid, np.broadcast_to(levels, (len(first), len(levels))))
-    changes = np.diff(codes)
-    where, cut = np.nonzero(changes)
-    pairs, step = np.unique(np.stack([first[where], cut]), axis=1, return_inverse=True)
-    most = int((changes != 0).sum(axis=1).max(initial=0))
-    if most == 0:
-        pairs, step = np.zeros((2, 1), dtype=np.int64), step.reshape(-1)
-    bits = steps_of_digits(ctx.builder, lower, digits, *pairs)
-    # In each row, its changes one after another.
-    order = (changes != 0).cumsum(axis=1)[where, cut] - 1
-    index = np.zeros((max(most, 1), len(first)), dtype=np.int64)
-    factor = np.zeros_like(index)
-    index[order, where] = step.reshape(-1)
-    factor[order, where] = changes[where, cut]
-    return _summed(ctx, bits, index, factor, codes)
-
-
-def _codes(
-    tensor: EncryptedTensor, channel: np.ndarray, grid: Grid, entries: np.ndarray
-) -> np.ndarray:
-    """Integers on a grid for integers of a tensor, a row for each element."""
-    real = tensor.decode(entries, channel[:, np.newaxis]).astype(np.float64)
-    with np.errstate(all="ignore"):
-        codes = np.rint((real - grid.offset[:, np.newaxis]) / grid.scale[:, np.newaxis])
-    whole: np.ndarray = np.clip(np.nan_to_num(codes, nan=0.0), 0, grid.levels - 1).astype(np.int64)
-    return whole
-
-
-def _summed(
-    ctx: LoweringContext,
-    bits: Register,
-    index: np.ndarray,
-    factor: np.ndarray,
-    codes: np.ndarray,
-) -> Register:
-    """The first integer of each element and what its bits add."""
-    register = sum_of_bits(ctx.builder, bits, index, factor)
-    start = codes[:, 0]
-    if start.any():
-        register = ctx.builder.emit(Opcode.ADD, [register], constants={"operand": start})
-    # Bits of one element come in one order, which interval arithmetic cannot see.
-    return attrs.evolve(register, bounds=Bounds(codes.min(axis=1), codes.max(axis=1)))
-
-
-def _of_bits(
-    ctx: LoweringContext,
-    tensor: EncryptedTensor,
-    channel: np.ndarray,
-    grid: Grid,
-    bits: Register,
-    first: np.ndarray,
-    number: np.ndarray,
-) -> Register:
-    """The integers on a grid of elements that are sums of bits: what each bit adds is known."""
-    levels = np.arange(max(1, int(number.max(initial=0))) + 1)
-    codes = _codes(tensor, channel, grid, np.minimum(levels, number[:, np.newaxis]))
-    changes = np.diff(codes).T
-    # The changes that are not zero first, so that few bits are added.
-    order = np.argsort(changes == 0, axis=0, kind="stable")
-    used = max(1, int((changes != 0).sum(axis=0).max(initial=0)))
-    factor = np.take_along_axis(changes, order, axis=0)[:used]
-    index = np.where(factor != 0, first + order[:used], 0)
-    return _summed(ctx, bits, index, factor, codes)
 
 
 def _reached(

@@ -59,7 +59,13 @@ class QuantizedModule:
     diagnosis: Diagnosis = attrs.field(factory=Diagnosis)
 
     def __call__(self, *arrays: Any) -> Any:
-        """Run on positional arrays; return one array, or a tuple when there are several outputs."""
+        """Run on positional arrays; return one array, or a tuple when there are several outputs.
+
+        Raises
+        ------
+        InputError
+            An input is missing, one too many, or of the wrong shape or dtype.
+        """
         return unpack(self.run(bind_arguments(self.client.layout.inputs, arrays)))
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -57,17 +57,43 @@ def move(
 
 
 def reshape(ctx: LoweringContext, x: EncryptedTensor, shape: Sequence[int]) -> EncryptedTensor:
-    """Give an encrypted tensor another shape of the same size."""
+    """Give an encrypted tensor another shape of the same size; it costs nothing.
+
+    Parameters
+    ----------
+    ctx : LoweringContext
+        The context of the node.
+    x : EncryptedTensor
+        The tensor.
+    shape : sequence of int
+        The shape of one sample, the batch axis of size 1 included; -1 stands for what is left.
+    """
     return _encrypted(move(ctx, lambda a: a.reshape(tuple(shape)), [x]))
 
 
 def transpose(ctx: LoweringContext, x: EncryptedTensor, perm: Sequence[int]) -> EncryptedTensor:
-    """Put the axes of an encrypted tensor in another order."""
+    """Put the axes of an encrypted tensor in another order; it costs nothing.
+
+    Parameters
+    ----------
+    ctx, x
+        As of `reshape`.
+    perm : sequence of int
+        Which axis of `x` comes at each place, as `numpy.transpose` has it.
+    """
     return _encrypted(move(ctx, lambda a: a.transpose(tuple(perm)), [x]))
 
 
 def broadcast_to(ctx: LoweringContext, x: EncryptedTensor, shape: Sequence[int]) -> EncryptedTensor:
-    """Repeat an encrypted tensor to a larger shape, by NumPy's rule."""
+    """Repeat an encrypted tensor to a larger shape, by NumPy's rule; it costs nothing.
+
+    Parameters
+    ----------
+    ctx, x
+        As of `reshape`.
+    shape : sequence of int
+        The shape of one sample.
+    """
     if tuple(shape) == x.shape:
         return x
     return _encrypted(move(ctx, lambda a: np.broadcast_to(a, tuple(shape)), [x]))

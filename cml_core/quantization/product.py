@@ -18,9 +18,15 @@ from cml_core.quantization.affine import AffineView
 from cml_core.quantization.builder import Register
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
-from cml_core.quantization.folding import Product
+from cml_core.quantization.known_products import Product
 from cml_core.quantization.settling import rounded_top
-from cml_core.quantization.weights import EXACT, adapt_weights, quantize_weights, symmetric_top
+from cml_core.quantization.weights import (
+    EXACT,
+    adapt_weights,
+    exact_weights,
+    quantize_weights,
+    symmetric_top,
+)
 
 __all__ = ["LinearMap", "input_matrix", "product"]
 
@@ -36,6 +42,11 @@ _AIM, _FILLED = 0.98, 0.9
 #: Root mean square of integer weights below which they are not made coarser for cheaper lookups,
 #: and how far demands on those lookups stay below a step of their price, in bits.
 _COARSE, _RESERVE = 2.0, 0.1
+#: Largest of the weights of bits whose sum is only decrypted, and how near to a power of two the
+#: ratio of two weights may be, in bits, to count as one.
+_FINEST, _SAME = 2**12, 1e-6
+#: Bits of sums of bits that are looked up whole, whatever calibration has seen of them.
+_COUNTED = 4
 #: How much coarser than asked for weights may become, so that an accumulator needs no further bit.
 _COARSER = 1.12
 
@@ -84,11 +95,13 @@ def product(
     ctx: LoweringContext, x: EncryptedTensor, view: AffineView, linear: LinearMap
 ) -> EncryptedTensor:
     """Emit the integer product and put all that is known in the clear into its decode."""
-    integers, step = _rounded(ctx, view, linear)
-    register = linear.emit(integers)
+    of_bits = _is_read_bits(ctx, view)
+    finely = of_bits and _is_fine(ctx, linear)
+    integers, step = (_finely if finely else _rounded)(ctx, view, linear)
+    register = _emitted(ctx, view, linear, integers)
     shared = tuple(k for k, size in enumerate(linear.as_result(step).shape) if size == 1)
     span = _spans(ctx, register, shared)
-    target = _target(ctx, span)
+    target = None if finely else _target(ctx, span)
     if target is not None:
         norm = linear.as_result(_norm(integers, linear.axes))
         needed = norm * (target / np.maximum(span, 1))
@@ -106,18 +119,72 @@ def product(
     scale = linear.as_result(step)
     offset = linear.apply(view.offset) + linear.extra
     correction = np.zeros(())
-    if ctx.config.bias_correction:
+    if ctx.config.bias_correction and not finely:
         correction = _mean_error(view, register, scale, linear, shared)
     offset = offset + correction
-    width = view.register.interval.width
     ctx.builder.products[register.position] = Product(
-        linear.weight.size, width, scale, correction, linear.again
+        integers,
+        view.register,
+        scale,
+        correction,
+        linear.again,
+        linear.emit,
+        lambda q: linear.apply(view.scale * q),
+        of_bits,
     )
     return EncryptedTensor.on_grid(register, scale, offset, x.dtype)
 
 
 def _as_step(per_channel: np.ndarray, step: np.ndarray) -> np.ndarray:
     return per_channel.reshape(step.shape)
+
+
+def _is_read_bits(ctx: LoweringContext, view: AffineView) -> bool:
+    """Whether a product takes bits and is only decrypted: its weights are all that it says."""
+    interval = view.register.interval
+    return interval.high - interval.low == 1 and not ctx.feeds_lookup
+
+
+def _emitted(
+    ctx: LoweringContext, view: AffineView, linear: LinearMap, integers: np.ndarray
+) -> Register:
+    """Emit the product; a sum of few bits that will be looked up gets all integers that it has.
+
+    Such sums count conditions, and calibration need not have met all of them that hold at once.
+    """
+    interval = view.register.interval
+    largest = np.abs(integers).max(initial=0)
+    terms = np.count_nonzero(integers, axis=linear.axes).max(initial=0)
+    counts = interval.high - interval.low == 1 and largest == 1 and terms < 2**_COUNTED
+    if not ctx.feeds_lookup or not counts:
+        return linear.emit(integers)
+    with ctx.builder.proving():
+        return attrs.evolve(linear.emit(integers), packed=True)
+
+
+def _is_fine(ctx: LoweringContext, linear: LinearMap) -> bool:
+    """Whether weights may be as fine as is of use: those of a matrix whose sums go in digits."""
+    own = ctx.config.nodes.get(ctx.bound.name)
+    return linear.weight.ndim == 2 and (own is None or own.weight_bits is None)
+
+
+def _finely(
+    ctx: LoweringContext, view: AffineView, linear: LinearMap
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights in steps of a 4096th of the largest, which is a whole number of them.
+
+    Channels of smaller weights have steps that are smaller by a power of two, so that sums which
+    are equal in several channels stay so, as votes of trees for classes are.
+    """
+    exact = exact_weights(linear.weight, linear.axes)
+    if exact is not None:
+        return exact
+    largest = np.abs(linear.weight).max(axis=linear.axes, keepdims=True, initial=0.0)
+    most = largest.max(initial=0.0) or 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        halvings = np.floor(np.log2(most) - np.log2(largest) + _SAME)
+    step = most / _FINEST * np.exp2(-np.where(largest > 0, halvings, 0.0))
+    return np.rint(linear.weight / step).astype(np.int64), step
 
 
 def _rounded(

@@ -19,11 +19,12 @@ from cml_core.program.ranges import Bounds
 from cml_core.quantization.affine import AffineView, affine_parameters, affine_view, channel_bounds
 from cml_core.quantization.arithmetic import multiply
 from cml_core.quantization.builder import Register
+from cml_core.quantization.codes import Grid
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.elementwise import elementwise
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.grid import affine, requantize
-from cml_core.quantization.lookup import Grid, lookup
+from cml_core.quantization.lookup import lookup
 from cml_core.quantization.movement import broadcast_to, move, reshape
 from cml_core.quantization.scales import times
 

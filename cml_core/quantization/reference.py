@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from cml_core.graph.bind import BoundGraph, BoundNode, run_numpy_op
+from cml_core.graph.bound import BoundGraph, BoundNode, run_numpy_op
 from cml_core.interpreter import interpret
 from cml_core.samples import count_samples
 

@@ -8,10 +8,11 @@ import numpy as np
 from cml_core.program.instructions import Opcode, bit_width
 from cml_core.quantization.affine import AffineView, affine_view
 from cml_core.quantization.builder import Register
+from cml_core.quantization.codes import Grid
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.grid import requantize
-from cml_core.quantization.lookup import Grid, lookup
+from cml_core.quantization.lookup import lookup
 
 __all__ = ["CommonScale", "common_scale", "times"]
 

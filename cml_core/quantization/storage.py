@@ -41,6 +41,7 @@ def client_to_parts(client: ClientSide) -> dict[str, bytes]:
             "scale": keep(f"{place}.scale", code.scale),
             "offset": keep(f"{place}.offset", code.offset),
             "table": keep(f"{place}.table", code.table),
+            "digits": keep(f"{place}.digits", code.digits),
         }
         for place, code in enumerate(client.outputs)
     ]
@@ -105,6 +106,7 @@ def client_from_parts(parts: Mapping[str, bytes], registry: OpRegistry | None) -
                 array(row["offset"]),
                 array(row["table"]),
                 row["low"],
+                array(row.get("digits")),
             )
         )
     tail = NumpyModule.from_onnx(parts[_TAIL], registry=registry) if _TAIL in parts else None

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from cml_core.graph.bind import BoundGraph, BoundNode
+from cml_core.graph.bound import BoundGraph, BoundNode
 from cml_core.ops.schema import OpKind
 
 __all__ = ["Split", "extract_tail", "split_tail"]

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-__all__ = ["EXACT", "adapt_weights", "quantize_weights", "symmetric_top"]
+__all__ = ["EXACT", "adapt_weights", "exact_weights", "quantize_weights", "symmetric_top"]
 
 #: Scales tried for each channel, as shares of the one that its largest weight asks for.
 _SHARES = np.linspace(1.0, 0.5, 21)

@@ -12,6 +12,8 @@ from cml_core.fhe.backend import FheOptions
 from cml_core.ops.example import OpExample
 from cml_core.ops.plugin import OpPlugin
 from cml_core.plugins.registry import OpRegistry
+from cml_core.testing.diagnosis import likely_cause
+from cml_core.testing.failure import Difference, raised_at
 from cml_core.testing.legs import LEGS, walk, why_not
 from cml_core.testing.models import example_model
 from cml_core.testing.trial import Trial
@@ -42,13 +44,50 @@ class ConformanceError(CmlError):
 
 @attrs.frozen(slots=True)
 class CheckResult:
-    """One example along one leg: `status` is "passed", "skipped" or "failed"."""
+    """One example along one leg.
+
+    Parameters
+    ----------
+    operator, example, leg : str
+        What was checked.
+    status : str
+        `"passed"`, `"skipped"` or `"failed"`.
+    reason : str
+        Why it was skipped or failed.
+    got, expected : str
+        The first difference, as text; empty if there is nothing to compare.
+    cause : str
+        What is most likely wrong.
+    place : str
+        Where in the operator's own package something was raised.
+    """
 
     operator: str
     example: str
     leg: str
     status: str
     reason: str = ""
+    got: str = attrs.field(default="", kw_only=True)
+    expected: str = attrs.field(default="", kw_only=True)
+    cause: str = attrs.field(default="", kw_only=True)
+    place: str = attrs.field(default="", kw_only=True)
+
+    @classmethod
+    def of_failure(cls, error: ConformanceError, package: str = "") -> CheckResult:
+        """What a failure comes to; its cause is what the leg raised."""
+        cause = error.__cause__ or error
+        got, expected = cause.texts if isinstance(cause, Difference) else ("", "")
+        return cls(
+            error.operator,
+            error.example,
+            error.leg,
+            "failed",
+            error.reason,
+            got=got,
+            expected=expected,
+            cause=likely_cause(cause),
+            place=raised_at(error, package) if package else "",
+        )
 
 
 def check_op(
@@ -93,16 +132,46 @@ def check_example(
     options: FheOptions | None = None,
     registry: OpRegistry | None = None,
 ) -> tuple[CheckResult, ...]:
-    """Check one example; a leg that fails is reported, and the later ones are skipped."""
+    """Check one example; a leg that fails is reported, and the later ones are skipped.
+
+    Parameters
+    ----------
+    plugin : OpPlugin
+        The operator.
+    example : OpExample
+        One of its examples, or another.
+    legs : iterable of str, optional
+        Names of `LEGS`; by default all.
+    options : FheOptions, optional
+        How the legs that need a circuit compile it.
+    registry : OpRegistry, optional
+        The other operators, by default all that are installed.
+
+    Returns
+    -------
+    tuple of CheckResult
+        One for each leg, in their order.
+    """
     trial = _trial(plugin, example, options, registry)
-    results: list[CheckResult] = []
-    for leg in known_legs(legs):
-        try:
-            results += _results(trial, [leg])
-        except ConformanceError as error:
-            found = (error.operator, error.example, error.leg)
-            results.append(CheckResult(*found, "failed", error.reason))
-    return tuple(results)
+    return tuple(check_trial(trial, leg) for leg in known_legs(legs))
+
+
+def check_trial(trial: Trial, leg: str, package: str = "") -> CheckResult:
+    """Check one example along one leg, and report it if that fails.
+
+    Parameters
+    ----------
+    trial : Trial
+        The example; a leg after one that failed is skipped.
+    leg : str
+        Which of `LEGS`.
+    package : str
+        Where the operator's own code is, to say where it raised.
+    """
+    try:
+        return next(_results(trial, [leg]))
+    except ConformanceError as error:
+        return CheckResult.of_failure(error, package)
 
 
 def check_leg(trial: Trial, leg: str) -> str:

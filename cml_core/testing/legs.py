@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import onnx.reference
@@ -27,6 +28,7 @@ from cml_core.calibration.run import calibrate
 from cml_core.fhe.backend import installed_backends
 from cml_core.fhe.widths import circuit_width
 from cml_core.quantization.module import QuantizedModule
+from cml_core.testing.failure import Difference
 from cml_core.testing.models import example_model
 from cml_core.testing.trial import Trial, untouched
 
@@ -59,6 +61,11 @@ def why_not(trial: Trial, leg: str) -> str:
     return ""
 
 
+#: Relative and absolute, of the types whose own steps are longer than float32's tolerance: two
+#: steps, as a reference may round where an operator does not.
+_TOLERANCES = {"float16": (2e-3, 1e-3), "bfloat16": (1.6e-2, 8e-3)}
+
+
 def walk(trial: Trial, leg: str) -> None:
     """Walk one leg; whatever it raises says what is wrong."""
     LEGS[leg](trial)
@@ -67,30 +74,48 @@ def walk(trial: Trial, leg: str) -> None:
 def _float(trial: Trial) -> None:
     example = trial.example
     feeds = trial.feeds(range(len(example.inputs)))
-    with untouched(feeds, "the float reference"):
-        results = list(trial.module(clear=()).run(feeds).values())
+    module = trial.module(clear=())
+    with untouched(feeds, "the float reference", again=module.run):
+        results = list(module.run(feeds).values())
     expected = example.outputs
     if expected is None:
         expected = _reference(trial)
     for place, (got, want) in enumerate(zip(results, expected, strict=False)):
-        if want is None:
-            continue
-        name = f"output {place}"
-        _same_type(name, got, want)
-        if got.dtype.kind in "fcV":
-            kind = np.complex128 if got.dtype.kind == "c" else np.float64
-            real, wanted = got.astype(kind), want.astype(kind)
-            if not np.allclose(real, wanted, rtol=1e-4, atol=1e-5, equal_nan=True):
-                raise ValueError(f"{name} is wrong{_both(got, want)}")
-        else:
-            _same({name: got}, {name: want}, "is wrong")
+        _close(f"output {place}", got, want)
+
+
+def _close(name: str, got: Any, want: Any) -> None:
+    """Compare an output with what is expected, to the accuracy of float32 or of its own type."""
+    if want is None:
+        return
+    if isinstance(got, tuple) or isinstance(want, (tuple, list)):
+        if not isinstance(got, tuple) or len(got) != len(want):
+            what = f"a sequence of {len(got)}" if isinstance(got, tuple) else "a tensor"
+            expected = (
+                f"a sequence of {len(want)}" if isinstance(want, (tuple, list)) else "a tensor"
+            )
+            raise Difference("type", f"{name} is {what}, expected {expected}", what, expected)
+        for place, pair in enumerate(zip(got, want, strict=True)):
+            _close(f"tensor {place} of {name}", *pair)
+        return
+    _same_type(name, got, want)
+    if got.dtype.kind in "fcV":
+        kind = np.complex128 if got.dtype.kind == "c" else np.float64
+        real, wanted = got.astype(kind), want.astype(kind)
+        relative, absolute = _TOLERANCES.get(got.dtype.name, (1e-4, 1e-5))
+        if not np.allclose(real, wanted, rtol=relative, atol=absolute, equal_nan=True):
+            raise Difference("values", f"{name} is wrong", got, want, quoted=True)
+    else:
+        _same("values", {name: got}, {name: want}, "is wrong")
 
 
 def _reference(trial: Trial) -> tuple[np.ndarray | None, ...]:
     """What the `onnx` package's reference implementation gives."""
     if trial.plugin.schema.domain not in _REFERENCED:
-        raise ValueError(
-            "the example states no outputs, and the onnx package has no reference for this operator"
+        raise Difference(
+            "reference",
+            "the example states no outputs, and the onnx package has no reference for this "
+            "operator",
         )
     model = example_model(trial.plugin, trial.example, clear=())
     feeds = trial.feeds(range(len(trial.example.inputs)))
@@ -102,8 +127,9 @@ def _reference(trial: Trial) -> tuple[np.ndarray | None, ...]:
 
 def _calibration(trial: Trial) -> None:
     feeds = trial.feeds()
-    with untouched(feeds, "calibration", "data"):
-        calibrate(trial.module(), feeds)
+    module = trial.module()
+    with untouched(feeds, "calibration", "data", again=lambda data: calibrate(module, data)):
+        calibrate(module, feeds)
 
 
 def _integers(trial: Trial) -> None:
@@ -120,9 +146,16 @@ def _integers(trial: Trial) -> None:
         span = float(real.max() - real.min()) or max(1.0, float(np.abs(real).max()))
         error = float(np.abs(got.astype(np.float64) - real).max()) / span
         if not error <= trial.example.tolerance:
-            raise ValueError(
+            raise Difference(
+                "tolerance",
                 f"{name} is off by {error:.3f} of its range, the example allows "
-                f"{trial.example.tolerance}{_both(got, want)}"
+                f"{trial.example.tolerance}",
+                got,
+                want,
+                quoted=True,
+                found=error,
+                allowed=trial.example.tolerance,
+                step=1 / (2**trial.example.n_bits - 1),
             )
 
 
@@ -130,15 +163,21 @@ def _widths(trial: Trial) -> None:
     example, found = trial.example, _lookups(trial.quantized())
     said = ", ".join(f"{count} of {width} bits" for width, count in sorted(found.items()))
     if example.lookups is not None and sum(found.values()) != example.lookups:
-        raise ValueError(
+        raise Difference(
+            "lookups",
             f"{sum(found.values())} table lookups ({said or 'none'}), the example declares "
-            f"{example.lookups}"
+            f"{example.lookups}",
+            sum(found.values()),
+            example.lookups,
         )
     widest = max(found, default=0)
     if example.max_bits is not None and widest > example.max_bits:
-        raise ValueError(
+        raise Difference(
+            "bits",
             f"{widest} bits enter a table lookup ({said}), the example declares at most "
-            f"{example.max_bits}"
+            f"{example.max_bits}",
+            widest,
+            example.max_bits,
         )
 
 
@@ -157,21 +196,22 @@ def _saving(trial: Trial) -> None:
         path = Path(folder) / "example.cml"
         trial.quantized().save(path)
         loaded = QuantizedModule.load(path, registry=trial.registry)
-    _same(loaded.run(feeds), wanted, "is different once the module is saved and loaded")
+    _same("saving", loaded.run(feeds), wanted, "is different once the module is saved and loaded")
 
 
 def _simulation(trial: Trial) -> None:
     _compiled_widths(trial)
     feeds, circuit = trial.feeds(), trial.circuit()
     wanted = trial.quantized().run(feeds)
-    _same(circuit.simulate(feeds), wanted, "simulated is not what clear integers give")
+    results = circuit.simulate(feeds)
+    _same("simulation", results, wanted, "simulated is not what clear integers give")
 
 
 def _encryption(trial: Trial) -> None:
     feeds, circuit = trial.feeds(), trial.circuit()
     circuit.keygen()
     wanted = trial.quantized().run(feeds)
-    _same(circuit.run(feeds), wanted, "encrypted is not what clear integers give")
+    _same("encryption", circuit.run(feeds), wanted, "encrypted is not what clear integers give")
 
 
 def _compiled_widths(trial: Trial) -> None:
@@ -179,37 +219,39 @@ def _compiled_widths(trial: Trial) -> None:
     quantized, compiled = trial.quantized(), trial.circuit().circuit.widths()
     least, most = circuit_width(quantized.program)
     if not least <= compiled.widest <= most:
-        raise ValueError(
-            f"the circuit's widest integer has {compiled.widest} bits, the program's {least}"
+        raise Difference(
+            "circuit",
+            f"the circuit's widest integer has {compiled.widest} bits, the program's {least}",
+            compiled.widest,
+            least,
         )
     wanted = dict(_lookups(quantized))
     if compiled.lookups is not None and dict(compiled.lookups) != wanted:
-        raise ValueError(
-            "the circuit's lookups by width in bits are not the program's"
-            f"\ngot       {dict(sorted(compiled.lookups.items()))}"
-            f"\nexpected  {dict(sorted(wanted.items()))}"
+        raise Difference(
+            "circuit",
+            "the circuit's lookups by width in bits are not the program's",
+            dict(sorted(compiled.lookups.items())),
+            dict(sorted(wanted.items())),
+            quoted=True,
         )
 
 
 def _same_type(name: str, got: np.ndarray, want: np.ndarray) -> None:
     if got.dtype != want.dtype or got.shape != want.shape:
-        raise ValueError(
-            f"{name} is {got.dtype}{list(got.shape)}, expected {want.dtype}{list(want.shape)}"
+        raise Difference(
+            "type",
+            f"{name} is {got.dtype}{list(got.shape)}, expected {want.dtype}{list(want.shape)}",
+            got,
+            want,
         )
 
 
-def _same(got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], else_: str) -> None:
+def _same(
+    kind: str, got: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], else_: str
+) -> None:
     for name, want in wanted.items():
         if not np.array_equal(got[name], want, equal_nan=want.dtype.kind in "fc"):
-            raise ValueError(f"{name} {else_}{_both(got[name], want)}")
-
-
-def _both(got: np.ndarray, want: np.ndarray) -> str:
-    heads = {"got       ": got, "expected  ": want}
-    return "".join(
-        f"\n{head}{np.array2string(array, threshold=100, separator=', ', prefix=head)}"
-        for head, array in heads.items()
-    )
+            raise Difference(kind, f"{name} {else_}", got[name], want, quoted=True)
 
 
 #: The legs by name, in order.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -74,6 +75,11 @@ def example_model(
     return helper.make_model(graph, opset_imports=imports, ir_version=_IR_VERSION)
 
 
-def _value(place: int, array: np.ndarray) -> onnx.ValueInfoProto:
-    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
-    return helper.make_tensor_value_info(input_name(place), kind, array.shape)
+def _value(place: int, value: Any) -> onnx.ValueInfoProto:
+    name = input_name(place)
+    if not isinstance(value, tuple):
+        kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+        return helper.make_tensor_value_info(name, kind, value.shape)
+    # A sequence without tensors tells nothing of their dtype.
+    kind = helper.np_dtype_to_tensor_dtype(value[0].dtype if value else np.dtype(np.float32))
+    return helper.make_tensor_sequence_value_info(name, kind, None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from cml_core.errors import CmlError
     from cml_core.testing.conformance import known_legs
-    from cml_core.testing.selection import operators_of
+    from cml_core.testing.selection import import_from_here, operators_of
 
+    import_from_here()
     asked = config.getoption("cml_legs")
     try:
         legs = known_legs(None if asked is None else [leg.strip() for leg in asked.split(",")])
@@ -131,7 +131,7 @@ class Operator(pytest.Collector):
         options = FheOptions(key_cache=self.kit.keys)
         names: set[str] = set()
         for place, example in enumerate(source.provides.examples):
-            trial = Trial(source.provides, example, options=options)
+            trial = Trial(source.provides, example, options=options, others=self.kit.plugins)
             name = trial.label.replace(" ", "_")
             name = f"{name}_{place}" if name in names else name
             names.add(name)
@@ -161,7 +161,7 @@ class Leg(pytest.Item):
 
     def runtest(self) -> None:
         """Walk the leg."""
-        from cml_core.testing.conformance import ConformanceError, check_leg
+        from cml_core.testing.conformance import CheckResult, ConformanceError, check_leg
 
         fault = skipped = ""
         try:
@@ -170,7 +170,10 @@ class Leg(pytest.Item):
             if self.config.getoption("fulltrace"):
                 raise
             package = self.nodeid.partition("::")[0].partition(".")[0]
-            fault = error.reason + _raised_at(error, package)
+            failed = CheckResult.of_failure(error, package)
+            fault = error.reason
+            fault += f"\nraised at {failed.place}" if failed.place else ""
+            fault += f"\nlikely cause: {failed.cause}" if failed.cause else ""
         if fault:
             pytest.fail(fault, pytrace=False)
         if skipped:
@@ -193,7 +196,7 @@ class Loading(pytest.Item):
         """Say why."""
         if self.source.status == "blocked":
             pytest.skip("CML_DISABLE_PLUGINS blocks it")
-        pytest.fail(f"the plugin does not load: {self.source.error}", pytrace=False)
+        pytest.fail(f"the plugin does not load: {self.source.reason}", pytrace=False)
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where it is, and what a failure's headline says."""
@@ -210,16 +213,3 @@ class NoExamples(pytest.Item):
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where it is, and what a failure's headline says."""
         return self.path, None, self.nodeid
-
-
-def _raised_at(error: BaseException, package: str) -> str:
-    """The last place in the plugin's own package that an error came through."""
-    place = ""
-    cause: BaseException | None = error
-    while cause is not None:
-        for frame, line in traceback.walk_tb(cause.__traceback__):
-            if frame.f_globals.get("__name__", "").partition(".")[0] == package:
-                code = frame.f_code
-                place = f"\nraised at {code.co_filename}:{line}, in {code.co_name}"
-        cause = cause.__cause__ or cause.__context__
-    return place

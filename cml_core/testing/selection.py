@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import warnings
 from collections.abc import Iterable
 from importlib import metadata
+from pathlib import Path
 
 from cml_core.errors import ConfigError
 from cml_core.plugins.discovery import (
@@ -16,10 +18,19 @@ from cml_core.plugins.discovery import (
     load_group,
 )
 
-__all__ = ["operators_of"]
+__all__ = ["import_from_here", "operators_of"]
 
 
-def operators_of(names: Iterable[str]) -> tuple[LoadedPlugin, ...]:
+def import_from_here() -> None:
+    """Let packages in the current folder be imported, behind what is installed."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+
+
+def operators_of(
+    names: Iterable[str], *, argument: str = "--cml-ops", parts: bool = False
+) -> tuple[LoadedPlugin, ...]:
     """Load the operator plugins of packages, those that fail among them.
 
     Parameters
@@ -27,6 +38,10 @@ def operators_of(names: Iterable[str]) -> tuple[LoadedPlugin, ...]:
     names : iterable of str
         Modules or packages that can be imported, entry points of the group `cml.ops`, or
         distributions that have some.
+    argument : str
+        What the names are called where they were given, for errors.
+    parts : bool
+        Whether a name may also be an operator, or a part of the names of installed plugins.
 
     Raises
     ------
@@ -35,18 +50,47 @@ def operators_of(names: Iterable[str]) -> tuple[LoadedPlugin, ...]:
     """
     found: dict[str, LoadedPlugin] = {}
     for name in names:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PluginWarning)
-            plugins = load_group(OPERATORS, strict=False, entry_points=_entry_points(name))
-        if not any(plugin.status in ("loaded", "blocked") for plugin in plugins):
-            faults = "; ".join(f"{p.name}: {p.error}" for p in plugins[:3]) or "it is empty"
-            more = f"; and {len(plugins) - 3} more" if len(plugins) > 3 else ""
-            raise ConfigError("--cml-ops", name, f"a package with operators ({faults}{more})")
+        try:
+            plugins = _of_package(name, argument)
+        except ConfigError:
+            plugins = _of_part(name) if parts else ()
+            if not plugins:
+                raise
         found.update((plugin.name, plugin) for plugin in plugins)
     return tuple(found.values())
 
 
-def _entry_points(name: str) -> list[metadata.EntryPoint]:
+def _of_package(name: str, argument: str) -> tuple[LoadedPlugin, ...]:
+    plugins = _load(_entry_points(name, argument))
+    if not any(plugin.status in ("loaded", "blocked") for plugin in plugins):
+        faults = "; ".join(f"{p.name}: {p.error}" for p in plugins[:3]) or "it is empty"
+        more = f"; and {len(plugins) - 3} more" if len(plugins) > 3 else ""
+        raise ConfigError(argument, name, f"a package with operators ({faults}{more})")
+    return plugins
+
+
+def _of_part(name: str) -> tuple[LoadedPlugin, ...]:
+    """Installed plugins of an operator, else those whose module is named so, or partly so."""
+    plugins = _load(None)
+    word = name.lower()
+    for is_meant in (
+        lambda p: p.status == "loaded" and p.provides.schema.op_type.lower() == word,
+        lambda p: p.name.lower().endswith(f".{word}"),
+        lambda p: word in p.name.lower(),
+    ):
+        found = tuple(filter(is_meant, plugins))
+        if found:
+            return found
+    return ()
+
+
+def _load(points: list[metadata.EntryPoint] | None) -> tuple[LoadedPlugin, ...]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)
+        return load_group(OPERATORS, strict=False, entry_points=points)
+
+
+def _entry_points(name: str, argument: str) -> list[metadata.EntryPoint]:
     """The installed entry points of that name, or one made up for a module that has none."""
     points = [
         point
@@ -61,7 +105,7 @@ def _entry_points(name: str) -> list[metadata.EntryPoint]:
             "a module or package that can be imported, or an entry point of the group cml.ops, or "
             "a distribution that has some (is it installed, or is its folder on the import path?)"
         )
-        raise ConfigError("--cml-ops", name, expected)
+        raise ConfigError(argument, name, expected)
     return points
 
 

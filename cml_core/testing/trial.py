@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import attrs
 import numpy as np
+import onnx
 
 from cml_core.fhe.backend import FheOptions
 from cml_core.fhe.circuit import FheCircuit
@@ -17,6 +20,7 @@ from cml_core.plugins.discovery import LoadedPlugin
 from cml_core.plugins.registry import OpRegistry, default_registry
 from cml_core.quantization.config import QuantConfig
 from cml_core.quantization.module import QuantizedModule, quantize
+from cml_core.testing.failure import Difference
 from cml_core.testing.models import example_model, input_name
 
 __all__ = ["Trial", "untouched"]
@@ -32,14 +36,18 @@ class Trial:
         What is checked.
     example : OpExample
         One of its examples.
+    others : tuple of LoadedPlugin
+        Those of the same package, which need not be installed.
     registry : OpRegistry
-        By default one that holds this plugin, alone unless it is written with others.
+        By default one that holds this plugin, alone unless it is written with others or the
+        example has a graph.
     options : FheOptions
         For the circuit.
     """
 
     plugin: OpPlugin
     example: OpExample
+    others: tuple[LoadedPlugin, ...] = attrs.field(default=(), kw_only=True)
     registry: OpRegistry = attrs.field()
     options: FheOptions = attrs.field(factory=FheOptions)
     failed: str = attrs.field(default="", init=False)
@@ -51,14 +59,17 @@ class Trial:
     def _alone(self) -> OpRegistry:
         alone = attrs.evolve(self.plugin, overrides=None)
         plugins = [LoadedPlugin(f"{self.plugin.schema.op_type} under test", provides=alone)]
-        if self.plugin.body is not None:
+        attributes = self.example.attributes.values()
+        graphs = any(isinstance(value, onnx.GraphProto) for value in attributes)
+        if self.plugin.body is not None or graphs:
             mine = set(self.plugin.schema.keys)
+            known = {p.name: p for p in (*default_registry().plugins, *self.others)}
             plugins += [
                 other
-                for other in default_registry().plugins
+                for other in known.values()
                 if other.status == "loaded" and not mine.intersection(other.provides.schema.keys)
             ]
-        return OpRegistry.from_plugins(plugins)
+        return OpRegistry.from_plugins(plugins, strict=False)
 
     @property
     def label(self) -> str:
@@ -73,11 +84,12 @@ class Trial:
         model = example_model(self.plugin, self.example, clear)
         return NumpyModule.from_onnx(model, registry=self.registry)
 
-    def feeds(self, places: Iterable[int] | None = None) -> dict[str, np.ndarray]:
+    def feeds(self, places: Iterable[int] | None = None) -> dict[str, Any]:
         """Copies of the inputs at some positions, by default of those that are encrypted."""
         wanted = self.example.encrypted if places is None else places
         arrays = {place: self.example.inputs[place] for place in wanted}
-        return {input_name(k): array.copy() for k, array in arrays.items() if array is not None}
+        given = {input_name(k): array for k, array in arrays.items() if array is not None}
+        return copy.deepcopy(given)
 
     def quantized(self) -> QuantizedModule:
         """The example quantized, its own inputs being the calibration data."""
@@ -101,16 +113,48 @@ class Trial:
 
 
 @contextlib.contextmanager
-def untouched(feeds: Mapping[str, np.ndarray], who: str, what: str = "input") -> Iterator[None]:
+def untouched(
+    feeds: Mapping[str, Any],
+    who: str,
+    what: str = "input",
+    again: Callable[[Mapping[str, Any]], object] | None = None,
+) -> Iterator[None]:
     """Make sure that arrays are afterwards what they were before.
+
+    Parameters
+    ----------
+    feeds : mapping
+        The arrays.
+    who, what : str
+        Who is watched, and what the arrays are to it, for the error.
+    again : callable, optional
+        Does the same once more, with arrays that cannot be written: that shows where it happens.
 
     Raises
     ------
-    ValueError
+    Difference
         One has changed.
     """
-    before = {name: array.copy() for name, array in feeds.items()}
+    before = copy.deepcopy(dict(feeds))
     yield
-    for name, array in before.items():
-        if not np.array_equal(feeds[name], array, equal_nan=array.dtype.kind in "fc"):
-            raise ValueError(f"{who} changed its {what} {name}")
+    for name, value in before.items():
+        pairs = zip(_arrays(feeds[name]), _arrays(value), strict=True)
+        if not all(np.array_equal(a, b, equal_nan=b.dtype.kind in "fc") for a, b in pairs):
+            fault = Difference("changed", f"{who} changed its {what} {name}")
+            raise fault from (None if again is None else _refusal(again, before))
+
+
+def _refusal(again: Callable[[Mapping[str, Any]], object], feeds: Mapping[str, Any]) -> Any:
+    """What is raised where read-only arrays are written to; None if nothing is."""
+    for value in feeds.values():
+        for array in _arrays(value):
+            array.flags.writeable = False
+    try:
+        again(feeds)
+    except Exception as error:
+        return error
+    return None
+
+
+def _arrays(value: Any) -> tuple[np.ndarray, ...]:
+    return value if isinstance(value, tuple) else (value,)

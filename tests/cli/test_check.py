@@ -1,8 +1,12 @@
 import json
+import shlex
 
 import onnx
 import pytest
 
+from cml_core.ops.elementwise import ElementwiseQuantizedOp
+from cml_core.plugins.registry import OpRegistry, default_registry
+from tests.models import loaded, plugin
 from tests.networks import mlp
 
 
@@ -51,6 +55,64 @@ def test_a_model_that_runs_in_float_only(cli, model_with):
     report = json.loads(cli("check", path, "--json", status=1).out)
     assert (report["runnable"], report["quantizable"]) == (True, False)
     assert [node["stage"] for node in report["nodes"]] == ["quantized"]
+
+
+@pytest.mark.usefixtures("example_domain")
+def test_what_would_help_is_said_once_for_each_operator(cli, model_with):
+    path = model_with("Half", "Half", "Relus", domain="com.example")
+    text = cli("check", path, status=1).out
+    assert text.count("Plugin 'example.half' provides Half of org.example, in float only.") == 1
+    proposals = json.loads(cli("check", path, "--json", status=1).out)["proposals"]
+    assert [p["operator"] for p in proposals] == ["com.example.Half", "com.example.Relus"]
+    assert (proposals[0]["domain"], proposals[0]["op_type"]) == ("com.example", "Half")
+    assert any("write one" in sentence for sentence in proposals[0]["proposals"])
+
+
+def test_the_command_that_starts_a_plugin_is_named_and_works(cli, model_with, tmp_path):
+    pytest.importorskip("copier", reason="copier is not installed")
+    path = model_with("Frobnicate", domain="com.example.[red]")
+    told = "cml ops new Frobnicate --domain 'com.example.[red]' DIR"
+    assert told in cli("check", path, status=1).out
+    cli(*shlex.split(told)[1:-1], tmp_path / "frob-ops")
+    assert (tmp_path / "frob-ops" / "frob_ops" / "frobnicate.py").exists()
+    old = model_with("Gelu", opset=13)
+    assert "cml ops new" not in cli("check", old, status=1).out, "ONNX itself has it later only"
+
+
+@pytest.mark.usefixtures("example_domain")
+def test_where_a_quantized_form_may_come_from(cli, model_with):
+    path = model_with("Half", domain="org.example")
+    (proposal,) = json.loads(cli("check", path, "--json", status=1).out)["proposals"]
+    assert proposal["proposals"] == [
+        "Give plugin 'example.half' a quantized form, or write a plugin with one that overrides "
+        "it: see docs/add-an-operator.md."
+    ]
+
+
+def test_quantized_forms_of_other_plugins(cli, model_with, monkeypatch):
+    form = ElementwiseQuantizedOp(lambda x: (x,))
+    found = [
+        *default_registry().plugins,
+        loaded("mine", plugin("Odd", overrides="yours")),
+        loaded("yours", plugin("Odd", quantized_op=form)),
+        loaded("elsewhere", plugin("Odd", domain="other", quantized_op=form)),
+    ]
+    registry = OpRegistry.from_plugins(found)
+    monkeypatch.setattr("cml_core.plugins.registry.default_registry", lambda: registry)
+    path = model_with("Odd", domain="test")
+    (proposal,) = json.loads(cli("check", path, "--json", status=1).out)["proposals"]
+    assert proposal["proposals"][:2] == [
+        "Plugin 'elsewhere' has a quantized form of Odd of other.",
+        "Plugin 'yours' has a quantized form, and 'mine' is used in its place: block that with "
+        "CML_DISABLE_PLUGINS.",
+    ]
+
+
+def test_a_use_that_breaks_the_schema_needs_no_other_plugin(cli, model_with):
+    path = model_with("Cast")
+    report = json.loads(cli("check", path, "--json", status=1).out)
+    assert report["nodes"][0]["reason"].endswith("needs the attribute to")
+    assert report["proposals"] == []
 
 
 @pytest.mark.usefixtures("example_domain")

@@ -1,8 +1,12 @@
 import json
+import re
 
 import onnx.defs
 import pytest
 
+from cml_core.cli.ops_facts import describe_plugin, plugins_in_force
+from cml_core.cli.ops_show import print_details
+from cml_core.cli.terminal import show_json
 from cml_core.plugins.registry import default_registry
 
 
@@ -18,6 +22,21 @@ def test_list_is_one_row_per_plugin_with_totals_at_the_end(cli):
     assert conv.endswith("W and B must be clear"), "nothing is cut off in a file or pipe"
     count = len({(e.plugin.schema.domain, e.plugin.schema.op_type) for e in default_registry()})
     assert lines[-1].startswith(f"{count} operators by {len(list(default_registry()))} plugins")
+
+
+@pytest.mark.parametrize("option", [(), ("--missing",), ("--coverage",)])
+def test_only_a_domain(cli, option):
+    found = json.loads(cli("ops", "list", "--domain", "ai.onnx.ml", *option, "--json").out)
+    rows = found["domains"] if option == ("--coverage",) else found
+    assert {row["domain"] for row in rows} <= {"ai.onnx.ml"}
+    assert bool(rows) == (option != ("--missing",))
+    text = cli("ops", "list", "--domain", "ai.onnx", *option).out
+    assert "ai.onnx.ml" not in text
+
+
+def test_a_domain_that_nobody_has_operators_in(cli):
+    told = " ".join(cli("ops", "list", "--domain", "org.exmaple", status=1).err.split())
+    assert "one that operators are in: ai.onnx, ai.onnx.ml" in told
 
 
 def test_list_as_json(cli):
@@ -67,16 +86,51 @@ def _schema(name, opset):
     return None if schema.deprecated else schema
 
 
+def test_coverage_by_domain(cli):
+    text = cli("ops", "list", "--coverage").out
+    counts = {
+        row["domain"]: row
+        for row in json.loads(cli("ops", "list", "--coverage", "--json").out)["domains"]
+    }
+    rows = json.loads(cli("ops", "list", "--json").out)
+    for domain, row in counts.items():
+        names = {s.name for s in onnx.defs.get_all_schemas_with_history() if s.domain == domain}
+        assert row["operators"] == (len(names) or None), "deprecated ones count"
+        listed = [r for r in rows if r["domain"] == domain]
+        assert row["float"] == len({r["op_type"] for r in listed})
+        assert row["quantized"] == len({r["op_type"] for r in listed if r["quantized"]})
+        assert row["revisions_float"] <= sum(len(r["since_versions"]) for r in listed)
+    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines()}
+    ours = counts[""]
+    assert lines["ai.onnx"] == [str(value) for value in list(ours.values())[1:]]
+    missing = json.loads(cli("ops", "list", "--missing", "--json").out)
+    lacking = sum(len(row["since_versions"]) for row in missing if row["domain"] == "")
+    assert ours["revisions"] - ours["revisions_float"] == lacking
+    last = cli("ops", "list").out.splitlines()[-1]
+    assert f"of ONNX, {ours['float']} of {ours['operators']} in ai.onnx" in last
+
+
+@pytest.mark.usefixtures("example_domain")
+def test_coverage_of_a_domain_that_onnx_does_not_know(cli):
+    counts = json.loads(cli("ops", "list", "--coverage", "--json").out)["domains"]
+    (row,) = (row for row in counts if row["domain"] == "org.example")
+    assert list(row.values()) == ["org.example", None, 2, 1, None, 2]
+
+
+def test_missing_and_coverage_exclude_each_other(cli):
+    assert "it alone, or --missing" in cli("ops", "list", "--missing", "--coverage", status=1).err
+
+
 def test_missing_as_a_table(cli, monkeypatch):
     from cml_core.plugins.registry import OpRegistry
 
-    gemm = [p for p in default_registry().plugins if p.name.endswith(".gemm")]
-    registry = OpRegistry.from_plugins(gemm)
+    one = [p for p in default_registry().plugins if p.name.endswith(".sigmoid")]
+    registry = OpRegistry.from_plugins(one)
     monkeypatch.setattr("cml_core.plugins.registry.default_registry", lambda: registry)
     lines = cli("ops", "list", "--missing").out.splitlines()
     names = {line.split()[0] for line in lines[1:-2]}
     assert {"Relu", "Conv", "ai.onnx.ml.TreeEnsemble"} <= names
-    assert not {"Gemm", "Upsample", "ai.onnx.training.Adam"} & names, (
+    assert not {"Sigmoid", "Upsample", "ai.onnx.training.Adam"} & names, (
         "present, deprecated, of another domain"
     )
     relu = next(line for line in lines if line.startswith("Relu "))
@@ -94,10 +148,37 @@ def test_show(cli):
         assert part in text
 
 
+def test_show_says_what_a_user_needs_to_know(cli):
+    text = cli("ops", "show", "LSTM").out
+    assert "Under encryption the loop is unrolled." in text, "the whole description"
+    assert "B (optional)" in text
+    text = cli("ops", "show", "Upsample").out
+    assert "by ONNX as of opset 10" in text
+    assert re.findall(r"revisions +(\d+)", text)[:2] == ["9", "7"], "the newest first"
+    text = cli("ops", "show", "ArgMax").out
+    assert "(3 lookups, at most 4 bits into a lookup)" in text
+    assert "(opset 11)" in text
+    text = cli("ops", "show", "Constant").out
+    assert "value=float16[1, 2]" in text
+    assert "data_type" not in text
+
+
+def test_attributes_of_examples_that_are_graphs_or_long():
+    from onnx import helper
+
+    from cml_core.cli.ops_facts import _attribute
+    from cml_core.cli.ops_show import _print_value
+
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])] * 2, "g", [], [])
+    assert _print_value(_attribute(graph)) == "a graph of 2 nodes"
+    assert _print_value(_attribute(list(range(99)))).endswith("…")
+    assert _print_value(_attribute(0.5)) == "0.5"
+
+
 def test_show_as_json(cli):
     shown = json.loads(cli("ops", "show", "Gemm", "--domain", "ai.onnx", "--json").out)
     assert shown["op_type"] == "Gemm"
-    (plugin,) = shown["plugins"]
+    plugin = shown["plugins"][0]
     assert plugin["since_versions"] == [7, 9, 11, 13]
     assert {"name": "alpha", "type": "float", "required": False, "default": 1.0} in plugin[
         "attributes"
@@ -105,10 +186,13 @@ def test_show_as_json(cli):
     assert plugin["examples"][0]["inputs"][0] == {"shape": [2, 3], "dtype": "float32"}
 
 
-def test_every_operator_can_be_shown(cli):
-    for name in sorted({key.op_type for key in default_registry().ops}):
-        assert cli("ops", "show", name).out
-        json.loads(cli("ops", "show", name, "--json").out, parse_constant=pytest.fail)
+def test_every_operator_can_be_shown(capsys):
+    for entry, keys in plugins_in_force(default_registry()):
+        detail = describe_plugin(entry, keys)
+        print_details(detail)
+        assert entry.name in capsys.readouterr().out
+        show_json(detail)
+        assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
 
 
 @pytest.mark.usefixtures("example_domain")

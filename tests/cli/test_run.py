@@ -1,5 +1,7 @@
 import io
+import json
 import pickle
+import re
 import zipfile
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import cml_core as cml
+from cml_core.cli.run import _time_text
 from tests.networks import samples
 
 
@@ -51,6 +54,79 @@ def test_several_inputs_by_name(cli, two_inputs, tmp_path):
     cli("run", two_inputs, "--input", tmp_path / "x.npz", "--output", tmp_path / "y.npz")
     with np.load(tmp_path / "y.npz") as written:
         np.testing.assert_array_equal(written["file"], a + b)
+
+
+# --- JSON and profiles ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_net(cli, net_path, input_path, tmp_path):
+    def run(*options):
+        output = tmp_path / "y.npz"
+        result = cli("run", net_path, "--input", input_path, "--output", output, *options)
+        assert output.exists()
+        return result.out
+
+    return run
+
+
+def test_as_json(run_net, net_path, tmp_path):
+    report = json.loads(run_net("--json"))
+    (output,) = report["outputs"]
+    assert output == {"name": output["name"], "dtype": "float32", "shape": [2, 2]}
+    assert report["model"] == str(net_path)
+    assert report["output"] == str(tmp_path / "y.npz")
+    assert "profile" not in report
+
+
+def test_a_profile_as_json(run_net, net_path):
+    profile = json.loads(run_net("--profile", "--json", "--repeat", 2))["profile"]
+    nodes = cml.NumpyModule.from_onnx(net_path).graph.nodes
+    assert [node["node"] for node in profile["nodes"]] == [bound.name for bound in nodes]
+    assert profile["runs"] == 2
+    assert {op["op_type"] for op in profile["operators"]} == {"Gemm", "Relu"}
+    assert profile["seconds"] > 0
+
+
+def test_a_profile_as_tables(run_net):
+    lines = run_net("--profile").splitlines()
+    assert lines[0].startswith("wrote ")
+    assert lines[2].split() == ["operator", "nodes", "time", "share", "outputs", "temporary"]
+    rows = {line.split()[0]: line for line in lines[3:6]}
+    assert set(rows) == {"Gemm", "Relu", "between"} or len(rows) == 3
+    assert re.search(r"Gemm +2 +[\d.]+ (s|ms|µs) +[\d.]+ % +32 bytes", rows["Gemm"])
+    assert lines[7].split() == [
+        "node", "operator", "time", "share", "outputs", "size", "temporary"
+    ]  # fmt: skip
+    assert sum("float32[2, 2]" in line for line in lines[8:11]) == 3
+    assert lines[-2].startswith("time ")
+    assert lines[-2].endswith("the median of 5")
+    assert lines[-1].startswith("memory ")
+
+
+def test_the_slowest_nodes_or_all_of_them_in_order(cli, model_with, tmp_path):
+    model = model_with(*["Relu"] * 30, bare=True)
+    np.savez(tmp_path / "x.npz", samples([3])[:2])
+    files = ["--input", tmp_path / "x.npz", "--output", tmp_path / "y.npz"]
+
+    def shown(option):
+        text = cli("run", model, *files, option, "--repeat", 1).out
+        table = text[text.index("node ") :].split("\n\n")[0].splitlines()[1:]
+        return text, [line.split()[0] for line in table if "float32" in line]
+
+    text, names = shown("--profile")
+    assert len(names) == 20
+    assert "and 10 faster nodes (--profile-all shows them)" in text
+    text, names = shown("--profile-all")
+    assert names == [bound.name for bound in cml.NumpyModule.from_onnx(model).graph.nodes]
+    assert "faster nodes" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(12.3456, "12.3 s"), (0.5, "500 ms"), (2.5e-4, "250 µs"), (0, "0 µs")]
+)
+def test_durations_as_text(seconds, text):
+    assert _time_text(seconds) == text
 
 
 # --- inputs that do not fit ---------------------------------------------------------------------

@@ -1,5 +1,9 @@
 """Circuits, compiled and encrypted for real. The integers must agree bit for bit everywhere."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +14,8 @@ from cml_core.program.instructions import Opcode
 from tests.networks import Net, mlp, residual_cnn, samples
 
 pytestmark = pytest.mark.fhe
+
+ROOT = Path(__file__).parents[2]
 
 COMPILERS = [backend.name for backend in installed_backends()]
 if not COMPILERS:
@@ -243,3 +249,19 @@ def test_inputs_may_lie_in_memory_in_any_order(small_circuit):
 def test_a_circuit_says_in_a_line_what_it_costs(small_circuit):
     assert repr(small_circuit).startswith("<FheCircuit by concrete")
     assert len(repr(small_circuit)) < 120
+
+
+def test_a_program_that_ran_a_circuit_ends_as_it_says():
+    code = """
+import sys
+import numpy as np
+import cml_core as cml
+from tests.networks import mlp, samples
+
+module = cml.NumpyModule.from_onnx(mlp([3, 2, 2]))
+x = samples([3])
+cml.quantize(module, x, n_bits=2).compile().simulate(x[:1])
+sys.exit(7)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 7, done.stderr

@@ -7,6 +7,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from cml_core.graph.attributes import decode_attribute, schema_defaults, schema_faults
 from cml_core.graph.load import load_graph
+from cml_core.graph.model import TensorSpec
 from cml_core.ops.schema import OpKey
 from tests.models import make_model, node, value
 
@@ -123,7 +124,12 @@ def test_every_attribute_default_of_onnx_can_be_decoded():
         assert set(defaults) == {n for n, a in schema.attributes.items() if not a.required}
 
 
-def test_a_value_info_that_is_no_tensor_has_neither_dtype_nor_shape():
-    sequence = helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None)
-    graph = load_graph(make_model([node("Identity", ["x"], ["y"])], [sequence], [value("y", None)]))
-    assert (graph.inputs[0].dtype, graph.inputs[0].shape) == (None, None)
+def test_a_value_info_says_what_tensors_come_in():
+    sequence = helper.make_sequence_type_proto(
+        helper.make_tensor_type_proto(TensorProto.FLOAT, [2, None])
+    )
+    optional = helper.make_value_info("x", helper.make_optional_type_proto(sequence))
+    graph = load_graph(make_model([node("Identity", ["x"], ["y"])], [optional], [value("y", None)]))
+    (spec,) = graph.inputs
+    assert spec == TensorSpec("x", np.dtype("float32"), (2, None), ("optional", "sequence"))
+    assert spec.kind == "optional sequence of float32"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cml_core.errors import DuplicateOperatorError, PluginError
 from cml_core.ops.schema import OpKey
-from cml_core.plugins.discovery import LoadedPlugin
+from cml_core.plugins.discovery import LoadedPlugin, PluginWarning
 from cml_core.plugins.registry import OpRegistry, default_registry
 from tests.models import loaded, plugin
 
@@ -154,7 +154,7 @@ def test_a_revision_that_nobody_implemented_is_never_guessed():
     assert unsupported.reason == (
         "no plugin implements revision 13 (opset 13) of Relu; implemented are 6, 14"
     )
-    assert unsupported.hint == "Export the model at an opset that uses revision 14."
+    assert unsupported.hint == "Export the model at opset 14 and newer or 6 to 12 (plugin 'a')."
 
 
 @pytest.mark.parametrize(
@@ -185,16 +185,116 @@ def test_what_is_missing_comes_with_the_reason_and_a_remedy(domain, op_type, ops
     assert f"node 'node' ({unsupported.operator})" in unsupported.describe()
 
 
+def absent(*names, status="failed"):
+    return [LoadedPlugin(name, status=status, error="ImportError: no scipy") for name in names]
+
+
 def test_failed_and_blocked_plugins_are_quoted_where_an_operator_is_missing():
-    table = OpRegistry.from_plugins(
-        [
-            LoadedPlugin("ops.cube", status="failed", error="ImportError: no scipy"),
-            LoadedPlugin("ops.square", status="blocked"),
-        ]
-    )
+    table = OpRegistry.from_plugins([*absent("odd"), *absent("ops.square", status="blocked")])
     hint = table.explain_missing("node", "test", "Cube", 1).hint
-    assert "Plugin 'ops.cube' failed to load (ImportError: no scipy)." in hint
+    assert "Plugin 'odd' failed to load (ImportError: no scipy)." in hint
     assert "Plugin 'ops.square' is blocked." in hint
+
+
+def test_only_some_are_quoted_and_the_one_of_that_name_alone():
+    table = OpRegistry.from_plugins(absent("a", "b", "c", "d", "e", "ops.tree_cube_6"))
+    assert "'ops.tree_cube_6'" in table.explain_missing("node", "test", "TreeCube", 1).hint
+    assert "'a'" not in table.explain_missing("node", "test", "TreeCube", 1).hint
+    hint = table.explain_missing("node", "test", "Cube", 1).hint
+    assert hint.count("failed to load") == 3
+    assert "3 more plugins failed or are blocked" in hint
+
+
+@pytest.mark.parametrize(
+    ("domain", "op_type", "opset", "told"),
+    [
+        ("com.example", "Cube", 1, "Plugin 'a' provides Cube of test, in float only."),
+        ("com.example", "Relu", 1, "Plugin 'r' provides Relu of ai.onnx."),
+        ("test", "Cubes", 1, "Did you mean Cube?"),
+        ("test", "cube", 1, "Did you mean Cube?"),
+        ("", "Rellu", 13, "Did you mean Relu?"),
+        ("", "Relu", 13, "at opset 14 and newer or 6 to 12 (plugin 'r')"),
+        ("test", "Cube", 2, "at an opset that uses revision 3 (plugin 'a')"),
+    ],
+)
+def test_plugins_that_nearly_serve_it_are_proposed(domain, op_type, opset, told):
+    def quantized(ctx, x):
+        return (x,)
+
+    relu = plugin("Relu", (6, 14), domain="", quantized_op=quantized)
+    table = registry(a=plugin("Cube", (3,)), r=relu)
+    assert told in table.explain_missing("node", domain, op_type, opset).hint
+
+
+# --- plugins that contradict each other ---
+
+
+def test_a_contested_revision_is_left_to_none_and_never_guessed():
+    found = [loaded("a", plugin("Cube", (1, 2))), loaded("b", plugin("Cube", (2, 3)))]
+    table = OpRegistry.from_plugins(found, strict=False)
+    assert winners(table) == {"test::Cube-1": "a", "test::Cube-3": "b"}
+    assert dict(table.contested) == {OpKey("test", "Cube", 2): ("a", "b")}
+    assert table.resolve("test", "Cube", 2) is None, "not revision 1 in its place"
+    unsupported = table.explain_missing("node", "test", "Cube", 2)
+    assert unsupported.reason == "plugins 'a' and 'b' both provide revision 2 of Cube"
+    assert "CML_DISABLE_PLUGINS" in unsupported.hint
+    assert "overrides='a'" in unsupported.hint
+    assert table.resolve("test", "Cube", 3)[1].name == "b"
+
+
+def test_a_wrong_override_fails_alone():
+    found = [
+        loaded("a", plugin("Cube")),
+        loaded("b", plugin("Square", overrides="a")),
+        loaded("c", plugin("Square", overrides="b")),
+    ]
+    table = OpRegistry.from_plugins(found, strict=False)
+    assert winners(table) == {"test::Cube-1": "a", "test::Square-1": "c"}
+    (failed,) = (p for p in table.plugins if p.status == "failed")
+    assert (failed.name, failed.provides) == ("b", None)
+    assert "it overrides 'a'" in failed.reason
+
+
+def test_plugins_given_by_hand_come_first_and_change_nothing_else():
+    before = registry(one=plugin("Cube", (1, 2)), two=plugin("Square"))
+    after = before.with_plugins(plugin("Cube", (2, 3)), plugin("Root"))
+    assert winners(after) == {
+        "test::Cube-1": "one",
+        "test::Cube-2": "with_plugins[0]",
+        "test::Cube-3": "with_plugins[0]",
+        "test::Root-1": "with_plugins[1]",
+        "test::Square-1": "two",
+    }
+    assert winners(before)["test::Cube-2"] == "one"
+    contested = OpRegistry.from_plugins(
+        [loaded("a", plugin("Cube")), loaded("b", plugin("Cube"))], strict=False
+    )
+    assert contested.with_plugins(plugin("Cube")).contested == {}
+
+
+def test_plugins_given_by_hand_are_checked():
+    with pytest.raises(DuplicateOperatorError):
+        registry().with_plugins(plugin("Cube"), plugin("Cube"))
+    with pytest.raises(PluginError, match="ONNX has no operator 'Cube'"):
+        registry().with_plugins(plugin("Cube", domain=""))
+
+
+def test_contradictions_are_told_in_warnings_unless_they_are_fatal(monkeypatch):
+    found = [
+        loaded("a", plugin("Cube", (1, 2))),
+        loaded("b", plugin("Cube", (1, 2))),
+        loaded("c", plugin("Square", overrides="c")),
+    ]
+    monkeypatch.setattr("cml_core.plugins.registry.load_group", lambda group: found)
+    with pytest.warns(PluginWarning) as warned:
+        default_registry.__wrapped__()
+    assert [str(w.message).partition(" Block")[0] for w in warned] == [
+        "plugin 'c' was left out: it overrides itself",
+        "plugins 'a' and 'b' both provide test::Cube-1, test::Cube-2.",
+    ]
+    monkeypatch.setenv("CML_STRICT_PLUGINS", "1")
+    with pytest.raises(PluginError):
+        default_registry.__wrapped__()
 
 
 def test_the_default_registry_reads_the_environment_once(monkeypatch):

@@ -142,6 +142,22 @@ def test_equal_instructions_are_emitted_once():
     assert other is not first
 
 
+def test_a_program_is_printed_one_instruction_in_a_line():
+    byte, bit = Interval(-2, 7), Interval(0, 1)
+    steps = (
+        Instruction(Opcode.INPUT, (), (1, 3), byte, byte, {"name": "x"}, node="x"),
+        Instruction(
+            Opcode.MATMUL, (0,), (1, 2), bit, byte, constants={"weight": np.ones((3, 2), int)}
+        ),
+    )
+    assert str(Program(steps, (1,))).splitlines() == [
+        "%0 = input(name='x')              : [1, 3] in -2..7, 4 bits # x",
+        "%1 = matmul(%0, weight=int[3, 2]) : [1, 2] in 0..1, 1 bits",
+        "return %1",
+    ]
+    assert str(Program((), ())) == "return "
+
+
 def test_what_no_output_needs_is_left_out_but_inputs_stay():
     builder = ProgramBuilder(3)
     x, y = (builder.input(n, np.zeros((3, 2), dtype=int), Interval(0, 3)) for n in "xy")

@@ -9,7 +9,7 @@ import pytest
 import cml_core as cml
 from cml_core.errors import QuantizationError, UnsupportedNodesError
 from cml_core.program.instructions import Opcode
-from tests.models import plugin, registry_with
+from tests.models import make_model, node, plugin, registry_with
 from tests.networks import Net, mlp, residual_cnn, samples
 
 
@@ -217,3 +217,27 @@ def test_functions_that_are_all_but_flat_have_no_exact_grid(preset):
     data = np.float32([[-2000.0, -500.0, 900.0, 1500.0]])
     quantized = cml.quantize(module, data, getattr(cml.QuantConfig, preset)(tail="server"))
     np.testing.assert_allclose(quantized(data), module(data), atol=0.05)
+
+
+@pytest.mark.parametrize("seed", [None, 3.0])
+def test_numbers_drawn_at_random_need_a_seed(seed):
+    attributes = {"shape": [1, 2], **({} if seed is None else {"seed": seed})}
+    model = make_model(
+        [
+            node("RandomUniform", [], ["noise"], name="drawn", **attributes),
+            node("Add", ["x", "noise"], ["moved"]),
+            node("MatMul", ["moved", "w"], ["y"]),
+        ],
+        {"x": ["batch", 2]},
+        ["y"],
+        {"w": np.float32([[1, -0.5], [0.25, 2]])},
+    )
+    module = cml.NumpyModule.from_onnx(model)
+    x = np.random.default_rng(0).uniform(-1, 1, (50, 2)).astype(np.float32)
+    if seed is None:
+        with pytest.raises(UnsupportedNodesError, match="draws other numbers each time") as raised:
+            cml.quantize(module, x, n_bits=6)
+        assert [fault.node for fault in raised.value.nodes] == ["drawn"]
+    else:
+        quantized = cml.quantize(module, x, n_bits=6)
+        np.testing.assert_allclose(quantized(x), module(x), atol=0.1)

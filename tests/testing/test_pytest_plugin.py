@@ -91,6 +91,12 @@ def test_files_that_are_named_are_run_as_well(run, pytester):
     run("--cml-ops", "good_ops", CLEAR, "test_other.py").assert_outcomes(passed=9)
 
 
+def test_a_package_in_the_current_folder_is_found(pytester):
+    shutil.copytree(PACKAGES / "good_ops" / "good_ops", pytester.path / "ops_of_this_folder")
+    done = pytester.runpytest_subprocess("--cml-ops", "ops_of_this_folder", "--cml-legs", "float")
+    done.assert_outcomes(passed=2)
+
+
 def test_without_the_option_nothing_changes(run, pytester):
     pytester.makepyfile(test_other="def test(): pass")
     run().assert_outcomes(passed=1)
@@ -161,7 +167,9 @@ def test_failures_name_the_example_and_the_leg_and_what_came_instead(run, write)
         "raised at *some_ops?clumsy.py:8, in double",
         "3 table lookups (3 of 4 bits), the example declares 0",
         "the plugin has no examples",
-        "the plugin does not load: ModuleNotFoundError: No module named 'no_such_library'",
+        "the plugin does not load: ModuleNotFoundError: No module named 'no_such_library'.*",
+        "likely cause: every element is 1.25 times what is expected*",
+        "raised at *some_ops?rude.py:8, in double",
         "FAILED some_ops.wrong::three_numbers::float - Failed: output 0 is wrong",
         "FAILED some_ops.broken::loading - *",
     ):

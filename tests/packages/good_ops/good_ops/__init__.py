@@ -1,1 +1,3 @@
 """Operators of the domain example.org, one module each."""
+
+CML_API = "1.0"

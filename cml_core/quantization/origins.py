@@ -1,0 +1,56 @@
+"""Where elements of a register come from that has only been moved since."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container
+
+import numpy as np
+
+from cml_core.program.execute import apply_instruction
+from cml_core.program.instructions import Opcode
+from cml_core.program.rules import MOVES
+from cml_core.quantization.builder import ProgramBuilder
+
+__all__ = ["origin"]
+
+#: Instructions that take each element of their result from one element of an operand.
+_PICKS = MOVES - {Opcode.PAD}
+
+
+def origin(
+    builder: ProgramBuilder, position: int, known: Container[int]
+) -> tuple[int, np.ndarray] | None:
+    """Find the one register of some that all elements of a register are moved from.
+
+    Parameters
+    ----------
+    builder : ProgramBuilder
+        The program so far.
+    position : int
+        The register.
+    known : container of int
+        Positions of those that are looked for.
+
+    Returns
+    -------
+    tuple of int and int array, or None
+        Its position, and which of its elements, counted flat, each element of the register is.
+    """
+    instruction = builder.at(position)
+    if position in known:
+        return position, np.arange(math.prod(instruction.shape)).reshape(instruction.shape)
+    if instruction.opcode not in _PICKS:
+        return None
+    places = []
+    sources = set()
+    for source in instruction.inputs:
+        found = origin(builder, source, known)
+        if found is None:
+            return None
+        sources.add(found[0])
+        places.append(found[1][np.newaxis])
+    if len(sources) != 1:
+        return None
+    (where,) = apply_instruction(instruction, places)
+    return sources.pop(), where

@@ -1,0 +1,1 @@
+"""Every native operator against onnxruntime, on random shapes, attributes and values."""
