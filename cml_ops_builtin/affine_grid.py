@@ -15,6 +15,7 @@ from cml_core.plugin_api import (
     OpKind,
     OpPlugin,
     OpSchema,
+    check_size,
     hookimpl,
     move,
 )
@@ -37,14 +38,18 @@ def quantized_affine_grid(ctx: LoweringContext, theta, size, *, align_corners):
 
 
 def _points(shape, size, align_corners) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Homogeneous positions of all elements (P, rank + 1), x first, and the spatial shape."""
+    """Homogeneous positions of all elements (P, rank + 1), x first, and the spatial shape.
+
+    A lone element along an axis is in its middle, as in PyTorch, which the specification refers to.
+    """
     spatial = integers(size)[2:]
     if len(spatial) not in (2, 3) or shape[1:] != (len(spatial), len(spatial) + 1):
         expected = "(N, 2, 3) for a size of 4 numbers, (N, 3, 4) for 5"
         raise AttributeValueError("shape of theta", shape, expected)
+    check_size([*spatial, len(spatial) + 1], np.float64)
     axes = []
     for count in spatial:
-        if align_corners:
+        if align_corners and count > 1:
             axes.append(np.linspace(-1.0, 1.0, count))
         else:
             axes.append((2 * np.arange(count) + 1) / max(count, 1) - 1)

@@ -8,6 +8,8 @@ or three for each score if rows differ much.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from cml_core.plugin_api import OpExample, OpPlugin, OpSchema, hookimpl
@@ -15,6 +17,7 @@ from cml_ops_builtin._shared.attending import (
     PRECISIONS,
     Heads,
     allowed_and_bias,
+    attended,
     capped,
     check,
     joined,
@@ -25,6 +28,10 @@ from cml_ops_builtin._shared.attending import (
 )
 from cml_ops_builtin._shared.encrypted_attention import QuantizedAttention
 from cml_ops_builtin._shared.precision import widened
+from cml_ops_builtin._shared.softmaxes import softmax_along
+
+#: Attributes that say which keys a query may attend to, where it may attend to all.
+_NO_MASK = {"is_causal": 0, "left_window_size": -1, "right_window_size": -1}.items()
 
 
 def attention(
@@ -38,6 +45,7 @@ def attention(
     *,
     softcap,
     qk_matmul_output_mode,
+    n_outputs=4,
     scale=None,
     q_num_heads=None,
     kv_num_heads=None,
@@ -52,23 +60,39 @@ def attention(
         k = np.concatenate([past_key, k], axis=2)
         v = np.concatenate([past_value, v], axis=2)
     shape = (*q.shape[:3], k.shape[2])
-    past = None if past_key is None else past_key.shape[2]
-    allowed, bias = allowed_and_bias(shape, past, attn_mask, nonpad_kv_seqlen, **masking)
-    # Each factor takes the square root of the scale, so that half precision does not overflow.
-    factor = score_scale(scale, q.shape[-1])
-    root = np.sqrt(abs(factor)).astype(dtype)
-    rows, columns = together(q, heads.keys) * root, k.swapaxes(-1, -2) * (root * np.sign(factor))
-    scores = _product(rows, columns.astype(dtype)).reshape(shape)
-    soft = capped(scores, softcap)
-    masked = np.where(allowed, soft + bias.astype(dtype), -np.inf).astype(dtype)
-    weights = softmax_or_zero(masked.astype(PRECISIONS.get(softmax_precision, dtype))).astype(dtype)
+    rows, factor = together(q, heads.keys), score_scale(scale, q.shape[-1])
+    precise = PRECISIONS.get(softmax_precision, dtype)
+    open_ = attn_mask is None and nonpad_kv_seqlen is None and masking.items() <= _NO_MASK
+    usual = open_ and softcap == 0 and precise == dtype and dtype.itemsize >= 4
+    if usual and n_outputs < 4 and math.prod(shape):
+        y = attended(rows, k, v, factor).reshape(*shape[:3], v.shape[-1])
+        return joined(y) if flat else y, k, v
+    scores = _scores(rows, k, factor).reshape(shape)
+    soft = masked = capped(widened(scores), softcap).astype(dtype, copy=False)
+    if open_:
+        (weights,) = softmax_along(soft.astype(precise, copy=False), axis=-1)
+    else:
+        past = None if past_key is None else past_key.shape[2]
+        allowed, bias = allowed_and_bias(shape, past, attn_mask, nonpad_kv_seqlen, **masking)
+        masked = np.where(allowed, soft + bias.astype(dtype), np.asarray(-np.inf, dtype=dtype))
+        weights = softmax_or_zero(masked.astype(precise, copy=False))
+    weights = weights.astype(dtype, copy=False)
     y = _product(together(weights, heads.keys), v).reshape(*shape[:3], v.shape[-1])
     stage = (scores, soft, masked, weights)[qk_matmul_output_mode]
-    return joined(y) if flat else y, k, v, stage.astype(dtype)
+    return joined(y) if flat else y, k, v, stage
+
+
+def _scores(rows, k, factor):
+    columns = k.swapaxes(-1, -2)
+    if rows.dtype.itemsize >= 4:
+        return np.matmul(rows * rows.dtype.type(factor), columns)
+    # Each takes the square root of the scale, so that half precision does not overflow.
+    root = np.sqrt(abs(factor)).astype(rows.dtype)
+    return _product(rows * root, columns * (root if factor >= 0 else -root))
 
 
 def _product(a, b):
-    return np.matmul(widened(a), widened(b)).astype(a.dtype)
+    return np.matmul(widened(a), widened(b)).astype(a.dtype, copy=False)
 
 
 @hookimpl
@@ -95,7 +119,7 @@ def cml_op():
     both = np.concatenate([q1, -q1], axis=2)
     heads = {"q_num_heads": 4, "kv_num_heads": 2}
     return OpPlugin(
-        schema=OpSchema("Attention", since_versions=(23, 24, 25)),
+        schema=OpSchema("Attention", since_versions=(23, 24, 25), counts_outputs=True),
         numpy_op=attention,
         quantized_op=QuantizedAttention(),
         examples=(

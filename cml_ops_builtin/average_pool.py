@@ -6,6 +6,8 @@ of elements of each window lives in the decode.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from cml_core.plugin_api import (
@@ -21,12 +23,29 @@ from cml_core.plugin_api import (
 from cml_ops_builtin._shared.windows import place_windows, window_sums
 
 
-def average_pool(x, *, count_include_pad, ceil_mode=0, dilations=None, **attributes):
-    windows = place_windows(x.shape[2:], ceil_mode=ceil_mode, dilations=dilations, **attributes)
+def average_pool(x, *, count_include_pad=0, **attributes):
+    windows = place_windows(x.shape[2:], **attributes)
+    return _pooled(x, windows, windows.counts(padding=bool(count_include_pad)))
+
+
+def prepare(x, *, count_include_pad=0, **attributes):
+    """Find where windows lie, and what they hold, once for each size of images."""
+
+    @functools.lru_cache(maxsize=64)
+    def placed(size):
+        windows = place_windows(size, **attributes)
+        counts = windows.counts(padding=bool(count_include_pad))
+        # One number for all windows is divided by faster.
+        return windows, counts.reshape(-1)[0] if (counts == counts.flat[0]).all() else counts
+
+    return lambda x: _pooled(x, *placed(x.shape[2:]))
+
+
+def _pooled(x, windows, counts):
     wide = x.astype(np.result_type(x.dtype, np.float32), copy=False)
     total = window_sums(wide, windows)
-    count = windows.counts(padding=bool(count_include_pad)).astype(wide.dtype)
-    return ((total / count).astype(x.dtype, copy=False),)
+    np.divide(total, np.asarray(counts, dtype=wide.dtype), out=total)
+    return (total.astype(x.dtype, copy=False),)
 
 
 class QuantizedAveragePool:
@@ -37,7 +56,7 @@ class QuantizedAveragePool:
         ctx: LoweringContext,
         x,
         *,
-        count_include_pad,
+        count_include_pad=0,
         ceil_mode=0,
         dilations=None,
         **attributes,
@@ -62,15 +81,23 @@ def cml_op():
     x = rng.normal(size=(1, 2, 5)).astype(np.float32)
     image = rng.uniform(2, 3, (1, 1, 3, 4)).astype(np.float32)
     return OpPlugin(
-        schema=OpSchema("AveragePool", since_versions=(7, 10, 11, 19, 22), kind=OpKind.LINEAR),
+        schema=OpSchema("AveragePool", since_versions=(1, 7, 10, 11, 19, 22), kind=OpKind.LINEAR),
         numpy_op=average_pool,
         quantized_op=QuantizedAveragePool(),
+        prepare=prepare,
         examples=(
             OpExample((x,), {"kernel_shape": [2]}, lookups=0, name="one dimension"),
             OpExample(
                 (image,),
                 {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [0, 1, 1, 1]},
                 name="padding does not count",
+            ),
+            OpExample(
+                (x,),
+                {"kernel_shape": [2], "strides": [2], "pads": [1, 0]},
+                (np.float32(x[:, :, [[0, 0], [1, 2], [3, 4]]].mean(axis=-1)),),
+                opset=6,
+                name="before it could count",
             ),
             OpExample(
                 (image,),

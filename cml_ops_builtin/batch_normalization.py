@@ -1,97 +1,62 @@
-"""BatchNormalization in inference: every channel scaled and shifted by what training found.
+"""BatchNormalization: every channel scaled and shifted by what training found, or finds.
 
-Under encryption it composes onto the decode of what it normalizes, so it costs nothing. Encrypted
-parameters are subtracted, multiplied and added as any encrypted numbers are.
+In training (from opset 14), by the mean and the variance of the batch, which also go into the
+running ones. Under encryption it composes onto the decode of what it normalizes, so it costs
+nothing. Encrypted parameters are subtracted, multiplied and added as any encrypted numbers are.
 """
 
 from __future__ import annotations
 
-import functools
+import math
 
 import numpy as np
 
 from cml_core.plugin_api import (
-    AttributeValueError,
-    EncryptedTensor,
     LoweringContext,
     OpExample,
     OpKind,
     OpPlugin,
     OpSchema,
-    add,
-    elementwise,
     hookimpl,
-    multiply,
-    subtract,
 )
-from cml_ops_builtin._shared.matrices import reshaped
-
-
-def _parameters(x, parameters, spatial, training_mode, shaped=np.reshape):
-    """Bring parameters of shape (C,), or (C, D1, …) if not spatial, to a shape that broadcasts."""
-    if training_mode:
-        raise AttributeValueError("training_mode", training_mode, "0, as models are only run here")
-    if not spatial or len(x.shape) < 2:
-        return parameters
-    return tuple(shaped(p, (p.shape[0], *(1,) * (len(x.shape) - 2))) for p in parameters)
-
-
-def _normalize(x, scale, bias, mean, var, epsilon):
-    factor = scale / np.sqrt(var + np.asarray(epsilon, dtype=var.dtype))
-    return ((x - mean) * factor + bias).astype(x.dtype, copy=False)
+from cml_ops_builtin._shared.batch_normalizing import batch_normalized, batch_normalized_encrypted
+from cml_ops_builtin._shared.precision import widened
 
 
 def batch_normalization(
-    x, scale, bias, mean, var, *, epsilon, momentum, spatial=1, training_mode=0
+    x, scale, bias, mean, var, *, epsilon, momentum, n_outputs, spatial=1, training_mode=0
 ):
-    parameters = _parameters(x, (scale, bias, mean, var), spatial, training_mode)
-    return (_normalize(x, *parameters, epsilon),)
+    if training_mode:
+        return _in_training(x, scale, bias, mean, var, epsilon, momentum)
+    if n_outputs > 1:
+        raise ValueError(
+            "outputs beside Y are for training, which asks for opset 14 and training_mode 1"
+        )
+    return (batch_normalized(x, scale, bias, mean, var, epsilon=epsilon, spatial=spatial),)
 
 
-class QuantizedBatchNormalization:
-    """BatchNormalization; products of encrypted numbers only where its parameters are encrypted."""
-
-    def __call__(
-        self,
-        ctx: LoweringContext,
-        x,
-        scale,
-        bias,
-        mean,
-        var,
-        *,
-        epsilon,
-        momentum,
-        spatial=1,
-        training_mode=0,
-    ):
-        parameters = (scale, bias, mean, var)
-        if any(isinstance(p, EncryptedTensor) for p in parameters):
-            shaped = functools.partial(reshaped, ctx)
-            parameters = _parameters(x, parameters, spatial, training_mode, shaped)
-            return (_with_encrypted(ctx, x, *parameters, epsilon),)
-        parameters = _parameters(x, parameters, spatial, training_mode)
-
-        def normalize(x, *parameters):
-            return _normalize(x, *parameters, epsilon)
-
-        return (elementwise(ctx, normalize, x, *parameters),)
+def _in_training(x, scale, bias, mean, var, epsilon, momentum):
+    """Normalize by the mean and the variance of this batch, and bring the running ones nearer."""
+    wide, axes = widened(x), (0, *range(2, x.ndim))
+    count = np.float64(math.prod(x.shape[axis] for axis in axes))
+    here = np.sum(wide, axis=axes, dtype=np.float64, keepdims=True) / count
+    spread = np.sum((wide - here) ** 2, axis=axes, keepdims=True) / count
+    # A row of numbers is one channel.
+    now = [value.reshape(-1).astype(wide.dtype) for value in (here, spread)]
+    y = batch_normalized(wide, widened(scale), widened(bias), *now, epsilon=epsilon)
+    running = [
+        (widened(before) * momentum + after * (1 - momentum)).astype(before.dtype)
+        for before, after in zip((mean, var), now, strict=True)
+    ]
+    return y.astype(x.dtype, copy=False), *running
 
 
-def _either(ctx, on_encrypted, on_clear, a, b):
-    encrypted = isinstance(a, EncryptedTensor) or isinstance(b, EncryptedTensor)
-    return on_encrypted(ctx, a, b) if encrypted else on_clear(a, b)
-
-
-def _with_encrypted(ctx, x, scale, bias, mean, var, epsilon):
-    def inverse(value):
-        return 1 / np.sqrt(np.maximum(value, 0) + np.asarray(epsilon, dtype=value.dtype))
-
-    encrypted = isinstance(var, EncryptedTensor)
-    factor = elementwise(ctx, inverse, var) if encrypted else inverse(var)
-    factor = _either(ctx, multiply, np.multiply, scale, factor)
-    y = _either(ctx, multiply, np.multiply, _either(ctx, subtract, np.subtract, x, mean), factor)
-    return _either(ctx, add, np.add, y, bias)
+def quantized_batch_normalization(
+    ctx: LoweringContext, *tensors, epsilon, momentum, n_outputs, spatial=1, training_mode=0
+):
+    if training_mode or n_outputs > 1:
+        ctx.refuse("it is in training mode", "Export the model for inference.")
+    return (batch_normalized_encrypted(ctx, *tensors, epsilon=epsilon, spatial=spatial),)
 
 
 @hookimpl
@@ -106,10 +71,13 @@ def cml_op():
     scale, bias, mean, var = parameters(3, 2)
     return OpPlugin(
         schema=OpSchema(
-            "BatchNormalization", since_versions=(7, 9, 14, 15), kind=OpKind.ELEMENTWISE
+            "BatchNormalization",
+            since_versions=(7, 9, 14, 15),
+            kind=OpKind.ELEMENTWISE,
+            counts_outputs=True,
         ),
         numpy_op=batch_normalization,
-        quantized_op=QuantizedBatchNormalization(),
+        quantized_op=quantized_batch_normalization,
         examples=(
             OpExample((x, *parameters(3)), tolerance=0.02, lookups=0, name="images"),
             OpExample(
@@ -128,6 +96,13 @@ def cml_op():
                 encrypted=(0, 2, 3, 4),
                 tolerance=0.06,
                 name="encrypted",
+            ),
+            OpExample(
+                (np.concatenate([x, 2 * x]), *parameters(3)),
+                {"training_mode": 1, "momentum": 0.75},
+                encrypted=(),
+                n_outputs=3,
+                name="in training",
             ),
         ),
         restrictions="inference only",

@@ -11,6 +11,7 @@ from cml_core.plugin_api import (
     OpKind,
     OpPlugin,
     OpSchema,
+    check_size,
     hookimpl,
 )
 from cml_ops_builtin._shared.positions import integers, several_axes
@@ -29,6 +30,8 @@ def center_crop_pad(x, shape, *, axes=None):
             cut[axis] = slice(spare // 2, spare // 2 + size)
         else:
             pads[axis] = (-spare // 2, -spare - -spare // 2)
+    whole = dict(enumerate(x.shape)) | dict(zip(axes, sizes, strict=True))
+    check_size(list(whole.values()), x.dtype)
     return (np.pad(x[tuple(cut)], pads),)
 
 

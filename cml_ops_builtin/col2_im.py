@@ -54,7 +54,7 @@ def _parts(x, image_shape, block_shape, *, strides=None, pads=None, dilations=No
     if x.ndim != 3 or columns[0] == 0 or x.shape[1] % columns[0] or x.shape[2] != columns[1]:
         expected = f"(N, C * {columns[0]}, {columns[1]})"
         raise AttributeValueError("shape of the input", x.shape, expected)
-    blocks = x.reshape(x.shape[0], -1, *block, *counts)
+    blocks = x.reshape(x.shape[0], x.shape[1] // columns[0], *block, *counts)
     padded = tuple(n + a + b for n, a, b in zip(image, pads[:rank], pads[rank:], strict=True))
     inside = tuple(slice(a, a + n) for a, n in zip(pads, image, strict=False))
     parts = []

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 from onnx import numpy_helper
 
-from cml_core.plugin_api import AttributeValueError, OpExample, OpPlugin, OpSchema, hookimpl
+from cml_core.plugin_api import (
+    AttributeValueError,
+    OpExample,
+    OpPlugin,
+    OpSchema,
+    check_size,
+    hookimpl,
+)
 from cml_ops_builtin._shared.positions import integers
 
 
@@ -16,6 +23,7 @@ def constant_of_shape(shape, *, value):
     value = np.zeros(1, dtype=np.float32) if value is None else value
     if value.size != 1:
         raise AttributeValueError("value", value.tolist(), "a tensor of one element")
+    check_size(sizes, value.dtype)
     return (np.full(sizes, value.reshape(()), dtype=value.dtype),)
 
 

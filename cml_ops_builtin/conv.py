@@ -7,9 +7,12 @@ the zero point, and the bias lives in the decode.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from cml_core.plugin_api import (
+    UNKNOWN,
     AttributeValueError,
     EncryptedTensor,
     LoweringContext,
@@ -22,6 +25,7 @@ from cml_core.plugin_api import (
     hookimpl,
 )
 from cml_core.plugin_api import conv as conv_encrypted
+from cml_ops_builtin._shared.precision import widened
 from cml_ops_builtin._shared.windows import kernel_of, place_windows
 
 
@@ -38,16 +42,41 @@ def _windows(x_shape, w_shape, *, kernel_shape, group, **attributes):
 def conv(x, w, b=None, *, group, **attributes):
     windows = _windows(x.shape, w.shape, group=group, **attributes)
     y = conv_nd(
-        x,
-        w,
+        widened(x),
+        widened(w),
+        None if b is None else widened(b),
         strides=windows.strides,
         dilations=windows.dilations,
         group=group,
         pads=windows.pads,
     )
-    if b is not None:
-        y = y + b.reshape(-1, *(1,) * windows.rank)
     return (y.astype(x.dtype, copy=False),)
+
+
+def prepare(x, w, b=None, *, group, strides, dilations, **attributes):
+    """Lay out the filters; where windows lie is found once for each size of images."""
+    if not isinstance(w, np.ndarray) or b is UNKNOWN or w.ndim < 3 or group < 1 or len(w) % group:
+        return None
+    settings = {"group": group, "strides": strides, "dilations": dilations, **attributes}
+    rank = w.ndim - 2
+    convolve = conv_nd(
+        None,
+        widened(w),
+        None if b is None else widened(b),
+        strides=strides or (1,) * rank,
+        dilations=dilations or (1,) * rank,
+        group=group,
+    )
+
+    @functools.lru_cache(maxsize=64)
+    def pads(shape):
+        return _windows(shape, w.shape, **settings).pads
+
+    def prepared(x, *weights):
+        y = convolve(widened(x) if x.dtype.itemsize == 2 else x, pads(x.shape))
+        return (y.astype(x.dtype, copy=False),)
+
+    return prepared
 
 
 class QuantizedConv:
@@ -83,6 +112,7 @@ def cml_op():
         schema=OpSchema("Conv", since_versions=(1, 11, 22), kind=OpKind.LINEAR),
         numpy_op=conv,
         quantized_op=QuantizedConv(),
+        prepare=prepare,
         examples=(
             OpExample(
                 (normal(1, 1, 3, 4), normal(2, 1, 2, 2), normal(2)),

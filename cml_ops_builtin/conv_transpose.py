@@ -7,13 +7,12 @@ filters, so the product costs no lookup; the parts are then interleaved.
 
 from __future__ import annotations
 
-import itertools
-import math
+import functools
 
-import attrs
 import numpy as np
 
 from cml_core.plugin_api import (
+    UNKNOWN,
     AttributeValueError,
     EncryptedTensor,
     LoweringContext,
@@ -26,88 +25,35 @@ from cml_core.plugin_api import (
     hookimpl,
     move,
 )
-from cml_ops_builtin._shared.windows import kernel_of, spatial_attribute
-
-
-@attrs.frozen(slots=True)
-class _Layout:
-    """Which part of the whole result, without padding, is the output; zeros follow its end."""
-
-    strides: tuple[int, ...]
-    dilations: tuple[int, ...]
-    whole: tuple[int, ...]
-    skip: tuple[int, ...]
-    output: tuple[int, ...]
-
-    def cut(self, whole):
-        spans = list(zip(self.skip, self.output, self.whole, strict=True))
-        widths = [(0, max(0, skip + size - all_)) for skip, size, all_ in spans]
-        if any(map(any, widths)):
-            whole = np.pad(whole, [(0, 0), (0, 0), *widths])
-        return whole[(..., *(slice(skip, skip + size) for skip, size, _ in spans))]
-
-
-def _layout(
-    x_shape,
-    w_shape,
-    *,
-    group,
-    kernel_shape,
-    strides,
-    dilations,
-    pads,
-    auto_pad,
-    output_padding,
-    output_shape,
-):
-    kernel = kernel_of(x_shape, w_shape, kernel_shape)
-    size, rank = x_shape[2:], len(x_shape) - 2
-    if w_shape[0] != x_shape[1]:
-        raise AttributeValueError("W", w_shape, f"filters for {x_shape[1]} channels")
-    if group < 1 or x_shape[1] % group:
-        raise AttributeValueError("group", group, f"a divisor of {x_shape[1]}")
-    if auto_pad not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", ""):
-        raise AttributeValueError("auto_pad", auto_pad, "NOTSET, SAME_UPPER, SAME_LOWER or VALID")
-    strides = spatial_attribute("strides", strides, rank)
-    dilations = spatial_attribute("dilations", dilations, rank)
-    extra = spatial_attribute("output_padding", output_padding, rank, default=0, least=0)
-    rows = zip(size, strides, kernel, dilations, strict=True)
-    whole = tuple((n - 1) * s + (k - 1) * d + 1 for n, s, k, d in rows)
-    if output_shape is None and auto_pad.startswith("SAME"):
-        output_shape = [n * s for n, s in zip(size, strides, strict=True)]
-    if output_shape is not None:
-        output = spatial_attribute("output_shape", tuple(output_shape)[-rank:], rank)
-        total = [max(0, w + e - n) for w, e, n in zip(whole, extra, output, strict=True)]
-        # What cannot be halved goes to the end for SAME_UPPER and to the beginning otherwise.
-        skip = [t // 2 if auto_pad == "SAME_UPPER" else t - t // 2 for t in total]
-    else:
-        stated = pads if auto_pad != "VALID" else None
-        ends = spatial_attribute("pads", stated, rank, default=0, least=0, length=2 * rank)
-        skip = ends[:rank]
-        rows = zip(whole, extra, skip, ends[rank:], strict=True)
-        output = tuple(w + e - before - after for w, e, before, after in rows)
-        if any(n < 1 for n in output):
-            raise AttributeValueError("pads", ends, f"less padding than the result {whole} has")
-    return _Layout(strides, dilations, whole, tuple(skip), output)
+from cml_ops_builtin._shared.interleaving import Interleaving
+from cml_ops_builtin._shared.transposed_windows import divided, place_results
+from cml_ops_builtin._shared.windows import spatial_attribute
 
 
 def conv_transpose(x, w, b=None, *, group, **attributes):
-    layout = _layout(x.shape, w.shape, group=group, **attributes)
-    count, channels, *size = x.shape
-    maps, kernel = w.shape[1], w.shape[2:]
-    columns = x.reshape(count, group, channels // group, math.prod(size))
-    filters = w.reshape(group, channels // group, maps * math.prod(kernel)).swapaxes(1, 2)
-    # (N, group, maps * kernel, input): what each input element adds, and where.
-    shares = np.matmul(filters, columns).reshape(count, group * maps, *kernel, *size)
-    whole = np.zeros((count, group * maps, *layout.whole), dtype=shares.dtype)
-    for place in itertools.product(*map(range, kernel)):
-        rows = zip(place, layout.dilations, layout.strides, size, strict=True)
-        spots = tuple(slice(k * d, k * d + (n - 1) * s + 1, s) for k, d, s, n in rows)
-        whole[(slice(None), slice(None), *spots)] += shares[(slice(None), slice(None), *place)]
-    y = layout.cut(whole)
-    if b is not None:
-        y = y + b.reshape(-1, *(1,) * len(size))
-    return (np.ascontiguousarray(y, dtype=x.dtype),)
+    layout = place_results(x.shape, w.shape, group=group, **attributes)
+    return (Interleaving.of(w, b, group, layout.strides, layout.dilations)(x, layout),)
+
+
+def prepare(x, w, b=None, *, group, strides, dilations, **attributes):
+    """Divide the filters; where results lie is found once for each size of images."""
+    if not isinstance(w, np.ndarray) or b is UNKNOWN or w.ndim < 3 or group < 1 or len(w) % group:
+        return None
+    try:
+        steps = [
+            spatial_attribute(name, value, w.ndim - 2)
+            for name, value in (("strides", strides), ("dilations", dilations))
+        ]
+    except AttributeValueError:
+        return None  # It is said again, with the node's inputs, when the model is run.
+    interleaving = Interleaving.of(w, b, group, *steps)
+    settings = {"group": group, "strides": strides, "dilations": dilations, **attributes}
+
+    @functools.lru_cache(maxsize=64)
+    def layout(shape):
+        return place_results(shape, w.shape, **settings)
+
+    return lambda x, *weights: (interleaving(x, layout(x.shape)),)
 
 
 class QuantizedConvTranspose:
@@ -117,16 +63,10 @@ class QuantizedConvTranspose:
         for name, tensor in (("W", w), ("B", b)):
             if isinstance(tensor, EncryptedTensor):
                 ctx.refuse(f"its input {name} is encrypted", "It must be a constant of the model.")
-        layout = _layout(x.shape, w.shape, group=group, **attributes)
+        layout = place_results(x.shape, w.shape, group=group, **attributes)
         rank = len(layout.output)
-        # (C, M / group, *kernel) becomes (M, C / group, *kernel), as Conv has it.
-        filters = w.reshape(group, -1, *w.shape[1:]).swapaxes(1, 2)
-        filters = filters.reshape(group * w.shape[1], -1, *w.shape[2:])
         parts, places = [], []
-        for phases in itertools.product(
-            *map(_phases, w.shape[2:], layout.strides, layout.dilations)
-        ):
-            part = filters[(..., *(slice(p.first, None, p.every) for p in phases))]
+        for phases, part in divided(w, group, layout.strides, layout.dilations):
             dilations = tuple(p.dilation for p in phases)
             ends = [(n - 1) * d for n, d in zip(part.shape[2:], dilations, strict=True)]
             part = conv(
@@ -154,31 +94,6 @@ class QuantizedConvTranspose:
         return (y,)
 
 
-@attrs.frozen(slots=True)
-class _Phase:
-    """Filter elements `first`, `first + every` …; their outputs begin at `start`."""
-
-    first: int
-    every: int
-    dilation: int
-    start: int
-
-
-def _phases(kernel, stride, dilation):
-    """Part the filter elements along an axis by which outputs they add to.
-
-    Element k adds to the outputs `stride * i + dilation * k`, for every input element i. Two of
-    them meet the same outputs if they lie a multiple of `stride / gcd` apart, and from one to the
-    next i changes by `dilation / gcd`.
-    """
-    common = math.gcd(stride, dilation)
-    every = stride // common
-    return [
-        _Phase(first, every, dilation // common, first * dilation)
-        for first in range(min(kernel, every))
-    ]
-
-
 @hookimpl
 def cml_op():
     rng = np.random.default_rng(0)
@@ -190,6 +105,7 @@ def cml_op():
         schema=OpSchema("ConvTranspose", since_versions=(1, 11, 22), kind=OpKind.LINEAR),
         numpy_op=conv_transpose,
         quantized_op=QuantizedConvTranspose(),
+        prepare=prepare,
         examples=(
             OpExample(
                 (uniform(1, 2, 3), uniform(2, 1, 3), uniform(1)),

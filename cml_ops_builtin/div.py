@@ -16,20 +16,12 @@ from cml_core.plugin_api import (
     OpSchema,
     hookimpl,
 )
-from cml_ops_builtin._shared.division import check_divisor
+from cml_ops_builtin._shared.division import check_divisor, quotient
 
 
 def div(a, b):
     check_divisor(b)
     return quotient(a, b)
-
-
-def quotient(a, b):
-    """Divide whatever the divisor: tables also hold integers that no divisor ever is."""
-    if np.result_type(a, b).kind in "iu":
-        # Without its remainder of the same sign, `a` is a whole multiple of `b`.
-        return (np.floor_divide(a - np.fmod(a, b), b),)
-    return (np.true_divide(a, b),)
 
 
 @hookimpl

@@ -16,20 +16,16 @@ from cml_core.plugin_api import (
     OpSchema,
     hookimpl,
 )
-from cml_ops_builtin._shared.booleans import combine_booleans
-from cml_ops_builtin._shared.comparison import asks, combine_compared, quantized_comparison
-
-_of_booleans = combine_booleans(np.equal)
-# Two grids may not share their points; what is nearest then counts as equal.
-_of_numbers = combine_compared(np.equal, slack=0.5)
+from cml_ops_builtin._shared.comparison import (
+    EQUALITY_RESTRICTIONS,
+    asks,
+    combine_equal,
+    quantized_comparison,
+)
 
 
 def equal(a, b):
     return (np.asarray(np.equal(a, b), dtype=np.bool_),)
-
-
-def equal_registers(ctx, a, b):
-    return (_of_booleans if a.dtype == np.bool_ else _of_numbers)(ctx, a, b)
 
 
 @hookimpl
@@ -40,7 +36,7 @@ def cml_op():
     return OpPlugin(
         schema=OpSchema("Equal", since_versions=(7, 11, 13, 19), kind=OpKind.ELEMENTWISE),
         numpy_op=equal,
-        quantized_op=quantized_comparison(np.equal, equal_registers),
+        quantized_op=quantized_comparison(np.equal, combine_equal),
         calibration_hook=asks(np.equal),
         examples=(
             OpExample((integers, np.uint8(7)), tolerance=0.0, name="a clear integer"),
@@ -52,6 +48,5 @@ def cml_op():
                 (truths, truths[:, [0, 0, 1]]), encrypted=(0, 1), tolerance=0.0, name="booleans"
             ),
         ),
-        restrictions="exact only where encrypted operands are on a common grid, as small integers "
-        "are; otherwise values within half its step count as equal",
+        restrictions=EQUALITY_RESTRICTIONS,
     )

@@ -11,6 +11,7 @@ from cml_core.plugin_api import (
     OpKind,
     OpPlugin,
     OpSchema,
+    check_size,
     hookimpl,
 )
 from cml_ops_builtin._shared.positions import integers
@@ -23,6 +24,7 @@ def expand(x, shape):
     except ValueError:
         expected = f"a shape that {x.shape} broadcasts with"
         raise AttributeValueError("shape", wanted, expected) from None
+    check_size(whole, x.dtype)
     return (np.broadcast_to(x, whole),)
 
 

@@ -6,7 +6,6 @@ Depends on the input's shape alone, so the result is clear also where the input 
 from __future__ import annotations
 
 import numpy as np
-from onnx import helper
 
 from cml_core.plugin_api import (
     AttributeValueError,
@@ -17,12 +16,13 @@ from cml_core.plugin_api import (
     OpSchema,
     hookimpl,
 )
+from cml_ops_builtin._shared.element_types import element_type
 
 
 def eye_like(x, *, dtype, k):
     if len(x.shape) != 2:
         raise AttributeValueError("shape", x.shape, "two axes")
-    kind = x.dtype if dtype is None else helper.tensor_dtype_to_np_dtype(dtype)
+    kind = x.dtype if dtype is None else element_type("dtype", dtype)
     return (np.eye(*x.shape, k=k).astype(kind),)
 
 

@@ -11,46 +11,37 @@ from __future__ import annotations
 import numpy as np
 
 from cml_core.plugin_api import (
-    EncryptedTensor,
-    LoweringContext,
+    AttributeValueError,
     OpExample,
     OpKind,
     OpPlugin,
     OpSchema,
-    add,
-    elementwise,
     hookimpl,
 )
-from cml_ops_builtin._shared.matrices import matrix_product, transposed
+from cml_ops_builtin._shared.gemm import QuantizedGemm, gemm
+from cml_ops_builtin._shared.weight_layouts import bias_adder, ready, right_factor
 
 
-def gemm(a, b, c=None, *, alpha, beta, transA, transB):
-    product = np.matmul(a.T if transA else a, b.T if transB else b)
-    if alpha != 1.0:
-        product = product * np.asarray(alpha, dtype=product.dtype)
-    if c is not None and beta != 0.0:
-        product = product + (c if beta == 1.0 else c * np.asarray(beta, dtype=product.dtype))
-    return (product.astype(a.dtype, copy=False),)
+def prepare(a, b, c=None, *, alpha, beta, transA, transB):
+    """Lay out B, with alpha in it, and C with beta."""
+    if not ready(b) or not (c is None or ready(c)) or b.ndim != 2:
+        return None
+    columns = b.shape[0 if transB else 1]
+    if c is not None and (c.ndim > 2 or c.shape[-1:] not in ((), (1,), (columns,))):
+        return None
+    times = right_factor((b.T if transB else b) * np.asarray(alpha, dtype=b.dtype))
+    plain = c is None or beta == 0.0
+    add = None if plain else bias_adder(c * np.asarray(beta, dtype=b.dtype))
 
+    def prepared(a, *constants):
+        if a.ndim != 2:
+            raise AttributeValueError("shape of A", a.shape, "that of a matrix")
+        product = times(a.T if transA else a)
+        if add is not None:
+            add(product)
+        return (product,)
 
-class QuantizedGemm:
-    """Gemm with one encrypted factor, or two."""
-
-    def __call__(self, ctx: LoweringContext, a, b, c=None, *, alpha, beta, transA, transB):
-        left = transposed(ctx, a) if transA else a
-        right = transposed(ctx, b) if transB else b
-        product = _scaled(ctx, matrix_product(ctx, left, right), alpha)
-        if c is None or beta == 0.0:
-            return (product,)
-        return (add(ctx, product, _scaled(ctx, c, beta)),)
-
-
-def _scaled(ctx, x, factor):
-    if factor == 1.0:
-        return x
-    if isinstance(x, EncryptedTensor):
-        return elementwise(ctx, lambda value: factor * value, x)
-    return factor * x
+    return prepared
 
 
 @hookimpl
@@ -63,6 +54,7 @@ def cml_op():
         schema=OpSchema("Gemm", since_versions=(7, 9, 11, 13), kind=OpKind.LINEAR),
         numpy_op=gemm,
         quantized_op=QuantizedGemm(),
+        prepare=prepare,
         examples=(
             OpExample((a, b, c), lookups=0, name="A B + C"),
             OpExample((a, b.T, None), {"transB": 1, "alpha": 0.5}, name="transposed, without C"),

@@ -25,13 +25,14 @@ from cml_ops_builtin._shared.normalizing import (
     groups_of,
     inverse_root,
     per_channel,
+    scaled_per_channel,
     stash_dtype,
 )
 
 
 def group_normalization(x, scale, bias, *, num_groups, epsilon, stash_type):
     normalized = group_normalized(x, num_groups, epsilon, stash_type)
-    return (normalized * per_channel(scale, x.ndim) + per_channel(bias, x.ndim),)
+    return (scaled_per_channel(normalized, scale, bias),)
 
 
 class QuantizedGroupNormalization:

@@ -12,27 +12,76 @@ import numpy as np
 
 from cml_core.plugin_api import LoweringContext, OpExample, OpKind, OpPlugin, OpSchema, hookimpl
 from cml_ops_builtin._shared.products import bilinear
-from cml_ops_builtin._shared.recurrence import Layer, layers, recur
+from cml_ops_builtin._shared.recurrence import Layer, layers
+from cml_ops_builtin._shared.stepping import Stepping, at_binding, is_usual, runner, stepping
 from cml_ops_builtin._shared.unrolling import applied, clear, columns, gate, linear, unroll
 
 _GATES = ("Sigmoid", "Tanh")
 
 
-def gru(
-    x,
-    w,
-    r,
-    b=None,
-    sequence_lens=None,
-    initial_h=None,
-    *,
-    linear_before_reset,
-    layout=0,
-    **attributes,
-):
+def gru(x, w, r, b=None, sequence_lens=None, initial_h=None, **attributes):
+    return _runner(w, r, b, **attributes)(x, sequence_lens, initial_h)
+
+
+def prepare(x, w, r, b=None, sequence_lens=None, initial_h=None, **attributes):
+    """Lay out the weights."""
+    run = at_binding(_runner, w, r, b, **attributes)
+    return run and (lambda x, w, r, b=None, lens=None, h=None: run(x, lens, h))
+
+
+def _runner(w, r, b, *, linear_before_reset=0, output_sequence=0, layout=0, **attributes):
+    late = bool(linear_before_reset)
     parts = layers(w, r, b, gates=3, default=_GATES, **attributes)
-    cell = partial(_cell, late=bool(linear_before_reset))
-    return recur(x, sequence_lens, (initial_h,), parts, cell, layout=layout)
+    cell = partial(_cell, late=late)
+    if not is_usual(_GATES, attributes["activations"], attributes["clip"]):
+        return runner(parts, cell, layout=layout)
+    lay_out = partial(stepping, order=(1, 0, 2), halved=2, late=late)
+    loop = _late_loop if late else _loop
+    return runner(parts, cell, layout=layout, loop=loop, lay_out=lay_out)
+
+
+def _loop(way: Stepping, inputs: np.ndarray, hidden: np.ndarray, h: np.ndarray):
+    """Step through a sequence, the reset gate before the product; gates are reset and update."""
+    room = np.empty((3, *h.shape), dtype=h.dtype)
+    gates, new, rest = room[:2], room[2:], np.empty_like(h)
+    reset, update = gates
+    compute, compute_new = way.gates(0, 2, gates), way.gates(2, 3, new, fresh=True)
+    for given, out in zip(inputs, hidden, strict=True):
+        compute(h, given)
+        _sigmoid(gates, way.half)
+        np.multiply(reset, h, rest)
+        compute_new(rest, given)
+        h = _mixed(h, room[2], update, rest, out)
+
+
+def _late_loop(way: Stepping, products: np.ndarray, hidden: np.ndarray, h: np.ndarray):
+    """Step through a sequence, the reset gate after the product (`linear_before_reset`)."""
+    room = np.empty((3, *h.shape), dtype=h.dtype)
+    gates, new, rest = room[:2], room[2], np.empty_like(h)
+    reset, update = gates
+    times = way.times(0, 3, room)
+    for product, out in zip(products, hidden, strict=True):
+        times(h)
+        np.add(gates, product[:2], gates)
+        _sigmoid(gates, way.half)
+        np.add(new, way.rb, new)
+        np.multiply(new, reset, new)
+        np.add(new, product[2], new)
+        h = _mixed(h, new, update, rest, out)
+
+
+def _sigmoid(gates, half):
+    np.tanh(gates, gates)
+    np.multiply(gates, half, gates)
+    np.add(gates, half, gates)
+
+
+def _mixed(h, new, update, rest, out):
+    """(1 - z) n + z h, as n + z (h - n); `h` ends where `out` begins, which NumPy is slow with."""
+    np.tanh(new, new)
+    np.subtract(h, new, rest)
+    np.multiply(rest, update, rest)
+    return np.add(rest, new, out)
 
 
 def _cell(layer: Layer, product: np.ndarray, h: np.ndarray, late: bool) -> tuple[np.ndarray, ...]:
@@ -55,6 +104,7 @@ def quantized_gru(
     initial_h=None,
     *,
     linear_before_reset,
+    output_sequence=0,
     layout=0,
     **attributes,
 ):
@@ -124,9 +174,10 @@ def cml_op():
     clipped = np.float32([[[[0.2005366], [-0.1210485]]], [[[-0.0520776], [0.1196535]]]])
     quantized = {"n_bits": 3, "tolerance": 0.2}
     return OpPlugin(
-        schema=OpSchema("GRU", since_versions=(7, 14, 22), kind=OpKind.LINEAR),
+        schema=OpSchema("GRU", since_versions=(3, 7, 14, 22), kind=OpKind.LINEAR),
         numpy_op=gru,
         quantized_op=quantized_gru,
+        prepare=prepare,
         examples=(
             OpExample(
                 (uniform(4, 3, 2), *both, None, uniform(2, 3, 2)),
@@ -149,6 +200,14 @@ def cml_op():
                 (clipped,),
                 **quantized,
                 name="linear before reset, clip",
+            ),
+            OpExample(
+                (x, *one),
+                {"hidden_size": 1, "clip": 0.7, "linear_before_reset": 1, "output_sequence": 1},
+                (clipped,),
+                opset=6,
+                encrypted=(),
+                name="early revision",
             ),
             OpExample(
                 (x.swapaxes(0, 1), *one, None, np.float32([[[0.5]], [[-0.8]]])),

@@ -10,9 +10,12 @@ import numpy as np
 
 from cml_core.plugin_api import OpExample, OpPlugin, OpSchema, hookimpl
 from cml_ops_builtin._shared.ordering import GRID_RESTRICTION, quantized_hardmax
+from cml_ops_builtin._shared.positions import one_axis
 from cml_ops_builtin._shared.softmaxes import hardmax_along
 
-hardmax = hardmax_along
+
+def hardmax(x, *, axis):
+    return hardmax_along(x, axis=one_axis(axis, x.ndim))
 
 
 @hookimpl

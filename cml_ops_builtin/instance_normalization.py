@@ -6,6 +6,8 @@ channel two for its mean and its deviation; what is normalized and scaled lives 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from cml_core.plugin_api import (
@@ -18,14 +20,19 @@ from cml_core.plugin_api import (
     hookimpl,
 )
 from cml_ops_builtin._shared.encrypted_normalizing import encrypted_standardized
-from cml_ops_builtin._shared.normalizing import inverse_root, per_channel, standardized
+from cml_ops_builtin._shared.normalizing import (
+    inverse_root,
+    per_channel,
+    scaled_per_channel,
+    standardized_rows,
+)
 
 
 def instance_normalization(x, scale, bias, *, epsilon):
     wide = x.astype(np.result_type(x.dtype, np.float32), copy=False)
-    normalized, _, _ = standardized(wide, tuple(range(2, x.ndim)), epsilon)
-    y = normalized * per_channel(scale, x.ndim) + per_channel(bias, x.ndim)
-    return (y.astype(x.dtype, copy=False),)
+    rows = wide.reshape(math.prod(x.shape[:2]), math.prod(x.shape[2:]))
+    normalized = standardized_rows(rows, epsilon)[0].reshape(x.shape)
+    return (scaled_per_channel(normalized, scale, bias).astype(x.dtype, copy=False),)
 
 
 class QuantizedInstanceNormalization:

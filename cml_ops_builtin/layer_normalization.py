@@ -7,6 +7,8 @@ different scales, as a dense layer has, cost one lookup more for each element.
 
 from __future__ import annotations
 
+import math
+
 import attrs
 import numpy as np
 
@@ -21,7 +23,12 @@ from cml_core.plugin_api import (
     hookimpl,
 )
 from cml_ops_builtin._shared.encrypted_normalizing import encrypted_standardized
-from cml_ops_builtin._shared.normalizing import inverse_root, standardized, stash_dtype, stashed
+from cml_ops_builtin._shared.normalizing import (
+    inverse_root,
+    standardized_rows,
+    stash_dtype,
+    stashed,
+)
 
 
 def _axes(x, axis):
@@ -31,11 +38,34 @@ def _axes(x, axis):
 
 
 def layer_normalization(x, scale, bias=None, *, axis, epsilon, stash_type):
-    normalized, mean, inverse = standardized(stashed(x, stash_type), _axes(x, axis), epsilon)
-    y = normalized.astype(x.dtype, copy=False) * scale
-    if bias is not None:
-        y = y + bias
-    return y, mean, inverse
+    axes, wide = _axes(x, axis), stashed(x, stash_type)
+    outer, inner = x.shape[: axes[0]], x.shape[axes[0] :]
+    rows = wide.reshape(math.prod(outer), math.prod(inner))
+    parameters = [None if p is None else _row(p, inner) for p in (scale, bias)]
+    if wide.dtype != x.dtype or any(p is _WHOLE for p in parameters):
+        y, mean, inverse = standardized_rows(rows, epsilon)
+        y = y.reshape(x.shape).astype(x.dtype, copy=False) * scale
+        if bias is not None:
+            y = y + bias
+    else:
+        # Scaled row by row, while the rows are in a cache.
+        y, mean, inverse = standardized_rows(rows, epsilon, *parameters)
+        y = y.reshape(x.shape)
+    kept = (*outer, *(1,) * len(inner))
+    return y, mean.reshape(kept), inverse.reshape(kept)
+
+
+#: Stands for parameters that differ from row to row.
+_WHOLE = object()
+
+
+def _row(parameter, inner):
+    """Return a parameter as what is normalized has it, with one axis."""
+    if parameter.shape == inner:
+        return parameter.reshape(-1)
+    if parameter.ndim > len(inner):
+        return _WHOLE
+    return np.broadcast_to(parameter, inner).reshape(-1)
 
 
 class QuantizedLayerNormalization:

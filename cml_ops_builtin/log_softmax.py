@@ -10,13 +10,16 @@ from __future__ import annotations
 import numpy as np
 
 from cml_core.plugin_api import OpExample, OpPlugin, OpSchema, hookimpl
+from cml_ops_builtin._shared.positions import one_axis
 from cml_ops_builtin._shared.softmaxes import (
     QuantizedAlong,
     encrypted_log_softmax,
     log_softmax_along,
 )
 
-log_softmax = log_softmax_along
+
+def log_softmax(x, *, axis):
+    return log_softmax_along(x, axis=one_axis(axis, x.ndim))
 
 
 @hookimpl

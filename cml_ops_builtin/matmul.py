@@ -7,14 +7,42 @@ costs M K N lookups of one bit more than its operands have, and M K + K N of the
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from cml_core.plugin_api import LoweringContext, OpExample, OpKind, OpPlugin, OpSchema, hookimpl
 from cml_ops_builtin._shared.matrices import matrix_product, reshaped
+from cml_ops_builtin._shared.precision import widened
+from cml_ops_builtin._shared.weight_layouts import ready, right_factor
 
 
 def matmul(a, b):
-    return (np.matmul(a, b),)
+    product = _product(widened(a), widened(b))
+    return (product.astype(np.promote_types(a.dtype, b.dtype), copy=False),)
+
+
+def prepare(a, b):
+    """Lay out a constant matrix on the right."""
+    if not ready(b) or b.ndim != 2:
+        return None
+    times = right_factor(b)
+
+    def prepared(a, b):
+        if a.ndim < 2 or a.shape[-1] != len(b):
+            return (np.matmul(a, b),)
+        rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+        return (times(rows).reshape(*a.shape[:-1], b.shape[1]),)
+
+    return prepared
+
+
+def _product(a, b):
+    """Multiply; many matrices on the left of a single one are a large one."""
+    if a.ndim < 3 or b.ndim != 2 or a.shape[-1] != len(b):
+        return np.matmul(a, b)
+    rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+    return np.matmul(rows, b).reshape(*a.shape[:-1], b.shape[1])
 
 
 class QuantizedMatMul:
@@ -42,6 +70,7 @@ def cml_op():
         schema=OpSchema("MatMul", since_versions=(1, 9, 13), kind=OpKind.LINEAR),
         numpy_op=matmul,
         quantized_op=QuantizedMatMul(),
+        prepare=prepare,
         examples=(
             OpExample((uniform(2, 3), uniform(3, 2)), lookups=0, name="matrices"),
             OpExample((left, uniform(3, 2)), encrypted=(1,), name="clear on the left"),

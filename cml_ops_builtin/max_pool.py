@@ -7,6 +7,7 @@ integers already.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -20,17 +21,32 @@ from cml_core.plugin_api import (
     maximum,
 )
 from cml_ops_builtin._shared.extremes import extreme, window_steps
-from cml_ops_builtin._shared.windows import padded, place_windows, window_parts
+from cml_ops_builtin._shared.windows import padded, place_windows, reduced, window_parts
 
 
-def max_pool(x, *, storage_order=0, ceil_mode=0, dilations=None, **attributes):
-    size = x.shape[2:]
-    windows = place_windows(size, ceil_mode=ceil_mode, dilations=dilations, **attributes)
+def max_pool(x, *, n_outputs=2, storage_order=0, **attributes):
+    return _pooled(x, place_windows(x.shape[2:], **attributes), n_outputs, storage_order)
+
+
+def prepare(x, *, n_outputs=2, storage_order=0, **attributes):
+    """Find where windows lie once for each size of images."""
+
+    @functools.lru_cache(maxsize=64)
+    def windows(size):
+        return place_windows(size, **attributes)
+
+    return lambda x: _pooled(x, windows(x.shape[2:]), n_outputs, storage_order)
+
+
+def _pooled(x, windows, n_outputs, storage_order):
+    lowest = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
+    if n_outputs == 1:
+        return (reduced(x, windows, np.maximum, lowest),)
+    size = windows.size
     # Where each element is: its number within its channel, row after row or column after column.
     numbers = np.arange(math.prod(size))
     place = numbers.reshape(size[::-1]).T if storage_order else numbers.reshape(size)
     place = padded(place[np.newaxis, np.newaxis], windows, -1)
-    lowest = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
     value = padded(x, windows, lowest)
     for axis in reversed(range(windows.rank)):
         values, places = (window_parts(array, windows, axis) for array in (value, place))
@@ -51,12 +67,13 @@ class QuantizedMaxPool:
         ctx: LoweringContext,
         x,
         *,
+        n_outputs=1,
         storage_order=0,
         ceil_mode=0,
         dilations=None,
         **attributes,
     ):
-        if ctx.n_outputs > 1:
+        if n_outputs > 1:
             ctx.refuse(
                 "its output Indices is used, and a tree of maxima does not say where they were",
                 "Only the values can be computed.",
@@ -70,9 +87,10 @@ def cml_op():
     x = np.array([[[-2.0, 1.5, 0.0, -3.0, 2.5], [4.0, -1.0, 0.5, -2.5, -3.5]]], dtype=np.float32)
     image = -np.array([[[[4, 0, 11, 7], [9, 2, 6, 3], [8, 1, 5, 10]]]], dtype=np.float32)
     return OpPlugin(
-        schema=OpSchema("MaxPool", since_versions=(1, 8, 10, 11, 12, 22)),
+        schema=OpSchema("MaxPool", since_versions=(1, 8, 10, 11, 12, 22), counts_outputs=True),
         numpy_op=max_pool,
         quantized_op=QuantizedMaxPool(),
+        prepare=prepare,
         examples=(
             OpExample((x,), {"kernel_shape": [3]}, name="one dimension"),
             OpExample(

@@ -31,7 +31,8 @@ def max_roi_pool(x, rois, *, pooled_shape, spatial_scale):
             # The rows of each bin first, then the columns of what is left.
             tall = x[image][:, _stood_in(rows)].max(axis=2)
             largest = tall[:, :, _stood_in(columns)].max(axis=3)
-            y[place] = np.where((rows[:, :1] >= 0) & (columns[:, 0] >= 0), largest, 0)
+            filled = (rows[:, :1] >= 0) & (columns[:, 0] >= 0)
+            y[place] = np.where(filled, largest, y[place])
     return (y,)
 
 

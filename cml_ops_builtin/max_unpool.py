@@ -13,6 +13,7 @@ from cml_core.plugin_api import (
     OpKind,
     OpPlugin,
     OpSchema,
+    check_size,
     hookimpl,
 )
 from cml_ops_builtin._shared.positions import integers
@@ -29,6 +30,7 @@ def max_unpool(x, indices, output_shape=None, *, kernel_shape, strides=None, pad
     inner = (*x.shape[:2], *((n - 1) * s - a - b + k for n, s, a, b, k in spans))
     if indices.shape != x.shape:
         raise AttributeValueError("shape of the indices", indices.shape, f"{x.shape}, as X has")
+    check_size(inner, x.dtype)
     total = math.prod(inner)
     outside = (indices < 0) | (indices >= total)
     if outside.any():
@@ -42,6 +44,7 @@ def max_unpool(x, indices, output_shape=None, *, kernel_shape, strides=None, pad
     shape = integers(output_shape)
     if len(shape) != len(inner) or any(n < m for n, m in zip(shape, inner, strict=False)):
         raise AttributeValueError("output_shape", shape, f"sizes of at least {inner}")
+    check_size(shape, x.dtype)
     return (np.pad(image, [(0, n - m) for n, m in zip(shape, inner, strict=True)]),)
 
 

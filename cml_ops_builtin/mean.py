@@ -20,12 +20,14 @@ from cml_core.plugin_api import (
     elementwise,
     hookimpl,
 )
+from cml_ops_builtin._shared.precision import widened
 from cml_ops_builtin._shared.variadic import fold_encrypted
 
 
 def mean(*tensors):
-    total = functools.reduce(np.add, tensors)
-    return (total / np.asarray(len(tensors), dtype=total.dtype),)
+    total = functools.reduce(np.add, map(widened, tensors))
+    mean_of_all = total / np.asarray(len(tensors), dtype=total.dtype)
+    return (mean_of_all.astype(tensors[0].dtype, copy=False),)
 
 
 def mean_of_registers(ctx, *tensors):

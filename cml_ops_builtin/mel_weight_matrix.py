@@ -27,7 +27,8 @@ def mel_weight_matrix(
     # ONNX divides the range into as many steps as there are corners, which is one too many.
     mel = low + np.arange(bands + 2) * (high - low) / (bands + 2)
     hertz = _HERTZ * (10.0 ** (mel / _MELS) - 1.0)
-    corner = ((length + 1) * hertz // rate).astype(np.int64)
+    # A corner on a frequency is one although it comes from a power of a logarithm.
+    corner = np.floor(np.round((length + 1) * hertz / rate, 9)).astype(np.int64)
     left, middle, right = corner[:-2], corner[1:-1], corner[2:]
     place = np.arange(length // 2 + 1)[:, np.newaxis]
     rising = (place - left) / np.maximum(middle - left, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from cml_core.plugin_api import (
+    AttributeValueError,
     ElementwiseQuantizedOp,
     OpExample,
     OpKind,
@@ -19,6 +20,13 @@ from cml_ops_builtin._shared.precision import widened
 
 
 def pow_(x, y):
+    if x.dtype.kind in "iu" and y.dtype.kind in "iu" and ((x == 0) & (y < 0)).any():
+        raise AttributeValueError("Y", int(y[y < 0].flat[0]), "0 or more where X is 0")
+    return power(x, y)
+
+
+def power(x, y):
+    """Compute powers whatever there is: tables also hold integers that nothing ever is."""
     if x.dtype.kind in "iu" and y.dtype.kind in "iu":
         return (_integer_power(x, y),)
     return (np.power(widened(x), widened(y)).astype(x.dtype, copy=False),)
@@ -27,10 +35,10 @@ def pow_(x, y):
 def _integer_power(x, y):
     """Compute integer powers without going through floats; 1 / x^-y is cut to an integer."""
     y = y.astype(np.int64, copy=False)
-    power = np.power(x, np.maximum(y, 0)).astype(x.dtype, copy=False)
+    whole = np.power(x, np.maximum(y, 0)).astype(x.dtype, copy=False)
     if not (y < 0).any():
-        return power
-    return np.where(y < 0, np.power(x.astype(np.float64), y).astype(x.dtype), power)
+        return whole
+    return np.where(y < 0, np.power(x.astype(np.float64), y).astype(x.dtype), whole)
 
 
 @hookimpl
@@ -40,7 +48,7 @@ def cml_op():
     return OpPlugin(
         schema=OpSchema("Pow", since_versions=(7, 12, 13, 15), kind=OpKind.ELEMENTWISE),
         numpy_op=pow_,
-        quantized_op=ElementwiseQuantizedOp(pow_),
+        quantized_op=ElementwiseQuantizedOp(power),
         examples=(
             OpExample((x, exponents), tolerance=0.01, name="clear exponents"),
             OpExample((x, np.array(2)), tolerance=0.01, name="square"),

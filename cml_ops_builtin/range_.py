@@ -7,7 +7,14 @@ import math
 import numpy as np
 from onnx import helper
 
-from cml_core.plugin_api import AttributeValueError, OpExample, OpPlugin, OpSchema, hookimpl
+from cml_core.plugin_api import (
+    AttributeValueError,
+    OpExample,
+    OpPlugin,
+    OpSchema,
+    check_size,
+    hookimpl,
+)
 
 
 def range_(start, limit, delta, *, stash_type=1):
@@ -18,6 +25,7 @@ def range_(start, limit, delta, *, stash_type=1):
     if dtype.kind in "iu":
         first, last, step = int(first), int(last), int(step)
         count = max(0, -((first - last) // step))
+        check_size([count], dtype)
         return ((first + step * np.arange(count)).astype(dtype),)
     if dtype.itemsize < 4:
         wide = helper.tensor_dtype_to_np_dtype(stash_type)
@@ -25,6 +33,7 @@ def range_(start, limit, delta, *, stash_type=1):
     steps = float(last - first) / float(step)
     if not math.isfinite(steps):
         raise AttributeValueError("limit", float(last), "a finite number of steps")
+    check_size([max(0, math.ceil(steps))], dtype)
     places = np.arange(max(0, math.ceil(steps))).astype(first.dtype)
     return ((first + places * step).astype(dtype),)
 

@@ -15,11 +15,13 @@ from cml_core.plugin_api import (
     OpSchema,
     hookimpl,
 )
+from cml_ops_builtin._shared.flags import flag
 from cml_ops_builtin._shared.positions import integers
 
 
 def reshape(x, shape, *, allowzero=0):
     wanted = integers(shape)
+    allowzero = flag("allowzero", allowzero)
     if min(wanted, default=0) < -1 or wanted.count(-1) > 1:
         raise AttributeValueError("shape", wanted, "sizes of 0 or more, and at most one -1")
     if allowzero and 0 in wanted and -1 in wanted:

@@ -6,9 +6,12 @@ clear weights, one axis after another. Weights such as 1/4 are exact.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from cml_core.plugin_api import (
+    UNKNOWN,
     EncryptedTensor,
     LoweringContext,
     OpExample,
@@ -25,6 +28,18 @@ def resize(x, roi=None, scales=None, sizes=None, *, extrapolation_value, **attri
     return (
         resized(x, resize_steps(x.shape, roi, scales, sizes, **attributes), extrapolation_value),
     )
+
+
+def prepare(x, roi=None, scales=None, sizes=None, *, extrapolation_value, **attributes):
+    """Find out what each element is read from, once for each shape."""
+    if any(tensor is UNKNOWN for tensor in (roi, scales, sizes)):
+        return None
+
+    @functools.lru_cache(maxsize=64)
+    def steps(shape):
+        return resize_steps(shape, roi, scales, sizes, **attributes)
+
+    return lambda x, *constants: (resized(x, steps(x.shape), extrapolation_value),)
 
 
 def quantized_resize(
@@ -45,6 +60,7 @@ def cml_op():
         schema=OpSchema("Resize", since_versions=(11, 13, 18, 19)),
         numpy_op=resize,
         quantized_op=quantized_resize,
+        prepare=prepare,
         examples=(
             OpExample((x, None, np.float32([1, 1, 2, 2])), tolerance=0.04, name="nearest"),
             OpExample(

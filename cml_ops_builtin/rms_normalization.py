@@ -33,9 +33,11 @@ def _axes(x, axis):
 
 def rms_normalization(x, scale, *, axis, epsilon, stash_type):
     wide = stashed(x, stash_type)
-    square = means(np.square(wide), _axes(x, axis), keepdims=True)
-    normalized = wide / np.sqrt(square + np.asarray(epsilon, dtype=wide.dtype))
-    return ((normalized.astype(x.dtype, copy=False) * scale).astype(scale.dtype, copy=False),)
+    root = np.asarray(means(np.square(wide), _axes(x, axis), keepdims=True))
+    np.sqrt(np.add(root, np.asarray(epsilon, dtype=wide.dtype), out=root), out=root)
+    normalized = (wide / root).astype(x.dtype, copy=False)
+    out = normalized if np.result_type(normalized, scale) == normalized.dtype else None
+    return (np.multiply(normalized, scale, out=out).astype(scale.dtype, copy=False),)
 
 
 class QuantizedRMSNormalization:

@@ -6,6 +6,8 @@ activation; the client computes that of results that are only decrypted.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from cml_core.plugin_api import (
@@ -18,13 +20,37 @@ from cml_core.plugin_api import (
     hookimpl,
     lookup,
 )
-from cml_ops_builtin._shared.recurrence import Layer, layers, recur
+from cml_ops_builtin._shared.recurrence import Layer, layers
+from cml_ops_builtin._shared.stepping import Stepping, at_binding, is_usual, runner, stepping
 from cml_ops_builtin._shared.unrolling import applied, clear, grid_over, linear, unroll
 
 
-def rnn(x, w, r, b=None, sequence_lens=None, initial_h=None, *, layout=0, **attributes):
+def rnn(x, w, r, b=None, sequence_lens=None, initial_h=None, **attributes):
+    return _runner(w, r, b, **attributes)(x, sequence_lens, initial_h)
+
+
+def prepare(x, w, r, b=None, sequence_lens=None, initial_h=None, **attributes):
+    """Lay out the weights."""
+    run = at_binding(_runner, w, r, b, **attributes)
+    return run and (lambda x, w, r, b=None, lens=None, h=None: run(x, lens, h))
+
+
+def _runner(w, r, b, *, output_sequence=0, layout=0, **attributes):
     parts = layers(w, r, b, gates=1, default=("Tanh",), **attributes)
-    return recur(x, sequence_lens, (initial_h,), parts, _cell, layout=layout)
+    if not is_usual(("Tanh",), attributes["activations"], attributes["clip"]):
+        return runner(parts, _cell, layout=layout)
+    lay_out = partial(stepping, order=(0,), halved=0)
+    return runner(parts, _cell, layout=layout, loop=_loop, lay_out=lay_out)
+
+
+def _loop(way: Stepping, inputs: np.ndarray, hidden: np.ndarray, h: np.ndarray):
+    """Step through a sequence."""
+    at = np.empty((1, *h.shape), dtype=h.dtype)
+    compute = way.gates(0, 1, at)
+    for given, out in zip(inputs, hidden, strict=True):
+        compute(h, given)
+        np.tanh(at[0], out)
+        h = out
 
 
 def _cell(layer: Layer, product: np.ndarray, h: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -40,6 +66,7 @@ def quantized_rnn(
     sequence_lens=None,
     initial_h=None,
     *,
+    output_sequence=0,
     layout=0,
     **attributes,
 ):
@@ -79,9 +106,10 @@ def cml_op():
     clipped = [[0.4621172, -0.4621172], [-0.4621172, 0.4621172], [0.4621172, -0.1289714]]
     two = {"hidden_size": 2}
     return OpPlugin(
-        schema=OpSchema("RNN", since_versions=(7, 14, 22), kind=OpKind.LINEAR),
+        schema=OpSchema("RNN", since_versions=(1, 7, 14, 22), kind=OpKind.LINEAR),
         numpy_op=rnn,
         quantized_op=quantized_rnn,
+        prepare=prepare,
         examples=(
             OpExample(
                 (uniform(4, 3, 3), *weights(2), None, uniform(2, 3, 2)),
@@ -107,6 +135,15 @@ def cml_op():
                 n_bits=3,
                 tolerance=0.2,
                 name="clip",
+            ),
+            OpExample(
+                (x, *one),
+                {"hidden_size": 1, "clip": 0.5, "output_sequence": 1},
+                (np.float32(clipped).reshape(3, 1, 2, 1),),
+                opset=6,
+                n_bits=3,
+                tolerance=0.2,
+                name="first revision",
             ),
             OpExample(
                 (uniform(2, 2, 3), *weights(), None, uniform(2, 1, 2)),

@@ -20,6 +20,7 @@ from cml_core.plugin_api import (
     move,
 )
 from cml_ops_builtin._shared.encrypted_regions import largests, means
+from cml_ops_builtin._shared.precision import widened
 from cml_ops_builtin._shared.regions import corners, image_numbers
 
 
@@ -46,10 +47,9 @@ def _corners(
             raise AttributeValueError(name, count, "at least 1")
     if sampling_ratio < 0:
         raise AttributeValueError("sampling_ratio", sampling_ratio, "0 or a number of samples")
-    found = []
-    for image, (left, top, right, bottom) in zip(
-        images.tolist(), rois.astype(np.float64) * spatial_scale, strict=True
-    ):
+    found, ends = [], widened(rois)
+    ends = ends * ends.dtype.type(spatial_scale)
+    for image, (left, top, right, bottom) in zip(images.tolist(), ends, strict=True):
         sides = (top, bottom, output_height), (left, right, output_width)
         axes = [
             corners(*side, size, sampling_ratio, half_pixel=half_pixel)

@@ -33,16 +33,17 @@ def rotary_embedding(
     rotary_embedding_dim,
     num_heads=None,
 ):
-    tokens = _by_token(x, num_heads)
+    tokens = widened(_by_token(x, num_heads))
     size = _turned_size(tokens.shape[-1], rotary_embedding_dim)
     cos, sin = (
-        _angles(cache, position_ids, size)[:, :, np.newaxis] for cache in (cos_cache, sin_cache)
+        widened(_angles(cache, position_ids, size))[:, :, np.newaxis]
+        for cache in (cos_cache, sin_cache)
     )
     even, odd = _pairs(size, interleaved)
     result = tokens.copy()
     result[..., even] = cos * tokens[..., even] - sin * tokens[..., odd]
     result[..., odd] = sin * tokens[..., even] + cos * tokens[..., odd]
-    return (_as_given(result, x.ndim),)
+    return (_as_given(result, x.ndim).astype(x.dtype, copy=False),)
 
 
 def _by_token(x, num_heads):

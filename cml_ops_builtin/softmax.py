@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from cml_core.plugin_api import OpExample, OpKind, OpPlugin, OpSchema, hookimpl
+from cml_ops_builtin._shared.positions import one_axis
 from cml_ops_builtin._shared.softmaxes import QuantizedAlong, encrypted_softmax, softmax_along
 
 
 def softmax(x, *, axis):
-    return softmax_along(x, axis=axis)
+    return softmax_along(x, axis=one_axis(axis, x.ndim))
 
 
 @hookimpl

@@ -17,11 +17,13 @@ from cml_ops_builtin._shared.positions import integers
 from cml_ops_builtin._shared.splitting import equal_parts, parts
 
 
-def split(x, split=None, *, num_outputs, axis):
+def split(x, split=None, *, num_outputs, axis, n_outputs):
     if (split is None) == (num_outputs is None):
         raise AttributeValueError("num_outputs", num_outputs, "either it or the input split")
     if split is not None:
-        return parts(x, integers(split), axis)
+        return parts(x, integers(split), axis, n_outputs)
+    if num_outputs != n_outputs:
+        raise AttributeValueError("num_outputs", num_outputs, f"{n_outputs}, as the node has")
     return equal_parts(x, num_outputs, axis, shorter_last=True)
 
 
@@ -29,7 +31,7 @@ def split(x, split=None, *, num_outputs, axis):
 def cml_op():
     x = np.arange(8, dtype=np.float32).reshape(2, 4)
     return OpPlugin(
-        schema=OpSchema("Split", since_versions=(18,), kind=OpKind.MOVEMENT),
+        schema=OpSchema("Split", since_versions=(18,), kind=OpKind.MOVEMENT, counts_outputs=True),
         numpy_op=split,
         quantized_op=MovementQuantizedOp(split),
         examples=(

@@ -18,7 +18,7 @@ from cml_ops_builtin._shared.splitting import equal_parts, parts
 
 def split_13(x, split=None, *, axis, n_outputs):
     if split is not None:
-        return parts(x, integers(split), axis)
+        return parts(x, integers(split), axis, n_outputs)
     return equal_parts(x, n_outputs, axis)
 
 

@@ -17,7 +17,7 @@ from cml_ops_builtin._shared.splitting import equal_parts, parts
 
 def split_2(x, *, split, axis, n_outputs):
     if split is not None:
-        return parts(x, split, axis)
+        return parts(x, split, axis, n_outputs)
     return equal_parts(x, n_outputs, axis)
 
 

@@ -18,11 +18,13 @@ from cml_core.plugin_api import (
     add,
     hookimpl,
 )
+from cml_ops_builtin._shared.precision import widened
 from cml_ops_builtin._shared.variadic import fold_encrypted
 
 
 def sum_(*tensors):
-    return (functools.reduce(np.add, tensors),)
+    total = functools.reduce(np.add, map(widened, tensors))
+    return (total.astype(tensors[0].dtype, copy=False),)
 
 
 @hookimpl

@@ -11,6 +11,7 @@ from cml_core.plugin_api import (
     OpKind,
     OpPlugin,
     OpSchema,
+    check_size,
     hookimpl,
 )
 from cml_ops_builtin._shared.positions import integers
@@ -20,6 +21,7 @@ def tile(x, repeats):
     times = integers(repeats)
     if len(times) != x.ndim or min(times, default=0) < 0:
         raise AttributeValueError("repeats", times, f"{x.ndim} numbers, 0 or more")
+    check_size([n * k for n, k in zip(x.shape, times, strict=True)], x.dtype)
     return (np.tile(x, times),)
 
 

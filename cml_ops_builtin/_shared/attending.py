@@ -8,11 +8,15 @@ import attrs
 import numpy as np
 
 from cml_core.plugin_api import AttributeValueError
+from cml_ops_builtin._shared.precision import widened
+from cml_ops_builtin._shared.softmaxes import softmax_along
+from cml_ops_builtin._shared.weight_layouts import product_of_stacks
 
 __all__ = [
     "PRECISIONS",
     "Heads",
     "allowed_and_bias",
+    "attended",
     "capped",
     "check",
     "joined",
@@ -22,6 +26,11 @@ __all__ = [
     "together",
 ]
 
+#: Scores that are computed at a time.
+_SCORES = 1 << 17
+#: Between these sums of exponentials from which nothing was subtracted, no exponential that
+#: counts has come near the ends of float32.
+_LEAST_SUM, _LARGEST_SUM = 2.0**-20, 2.0**60
 #: ONNX element types that softmax may be computed in.
 PRECISIONS = {1: np.float32, 10: np.float16, 11: np.float64, 16: np.float32}
 
@@ -153,5 +162,51 @@ def softmax_or_zero(x: np.ndarray) -> np.ndarray:
     """Softmax of which a row without any finite score is zero."""
     top = x.max(axis=-1, keepdims=True, initial=-np.inf)
     power = np.exp(x - np.where(np.isneginf(top), np.zeros_like(top), top))
-    total = power.sum(axis=-1, keepdims=True)
+    total = widened(power).sum(axis=-1, keepdims=True).astype(x.dtype)
     return power / np.where(total == 0, np.ones_like(total), total)
+
+
+def attended(q: np.ndarray, k: np.ndarray, v: np.ndarray, factor: float) -> np.ndarray:
+    """Attend to all keys, with the scores of as many heads at a time as a cache holds.
+
+    Parameters
+    ----------
+    q, k, v : array of shape (batch, heads, length, size)
+        float32 or float64; of queries, keys and values, with at least one key and one query.
+    factor : float
+        What scores are multiplied with.
+
+    Returns
+    -------
+    array of shape (batch, heads, queries, size of values)
+    """
+    queries, keys, values = (a.reshape(-1, *a.shape[2:]) for a in (q, k, v))
+    y = np.empty((*queries.shape[:2], values.shape[2]), dtype=q.dtype)
+    step = max(1, _SCORES // (queries.shape[1] * keys.shape[1]))
+    shape = min(step, len(queries)), queries.shape[1], keys.shape[1]
+    # Two arrays: in one, either would end where the other begins, and NumPy be slow with both.
+    room = np.empty(shape, dtype=q.dtype), np.empty(shape, dtype=q.dtype)
+    for start in range(0, len(queries), step):
+        here = slice(start, start + step)
+        part = queries[here] * q.dtype.type(factor)
+        scores, weights = (a[: len(part)] for a in room)
+        np.matmul(part, keys[here].swapaxes(1, 2), scores)
+        _weigh(*(a.reshape(-1, a.shape[2]) for a in (scores, weights)))
+        product_of_stacks(weights, values[here], y[here])
+    return y.reshape(*q.shape[:3], v.shape[3])
+
+
+def _weigh(scores: np.ndarray, weights: np.ndarray) -> None:
+    """Write the softmax of each row of scores.
+
+    The largest score is subtracted only from rows whose sum turns out to need it: finding it takes
+    as long as the exponentials. Whether it is depends on no other row, so a query has the same
+    weights in whatever batch.
+    """
+    np.exp(scores, weights)
+    total = np.einsum("ij->i", weights)
+    usual = (total >= _LEAST_SUM) & (total <= _LARGEST_SUM)
+    if not usual.all():
+        (weights[~usual],) = softmax_along(scores[~usual], axis=-1)
+        total[~usual] = 1
+    np.divide(weights, total[:, np.newaxis], weights)

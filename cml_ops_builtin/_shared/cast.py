@@ -53,7 +53,7 @@ def cast(x: np.ndarray, dtype: np.dtype, *, saturate: int, round_mode: str) -> n
     """
     if dtype.kind in "OSU":
         raise AttributeValueError("target type", "string", "a number or boolean type")
-    if x.dtype == dtype:
+    if x.dtype == dtype and not (saturate and dtype.name in _LARGEST):
         return x
     if x.dtype.kind in "OSU":
         x = x.astype(dtype if dtype.kind in "iu" else np.float64)

@@ -14,8 +14,21 @@ from cml_core.plugin_api import (
     elementwise,
     subtract,
 )
+from cml_ops_builtin._shared.booleans import combine_booleans
 
-__all__ = ["ORDER_RESTRICTIONS", "asks", "combine_compared", "quantized_comparison"]
+__all__ = [
+    "EQUALITY_RESTRICTIONS",
+    "ORDER_RESTRICTIONS",
+    "asks",
+    "combine_compared",
+    "combine_equal",
+    "quantized_comparison",
+]
+
+EQUALITY_RESTRICTIONS = (
+    "exact only where encrypted operands are on a common grid, as small integers are; otherwise "
+    "values within half its step count as equal"
+)
 
 ORDER_RESTRICTIONS = (
     "two encrypted operands are compared on a common grid; those closer than its step may be "
@@ -130,3 +143,13 @@ def _signed(ctx: LoweringContext, tensor: EncryptedTensor) -> EncryptedTensor:
     if tensor.dtype.kind != "u":
         return tensor
     return elementwise(ctx, lambda value: np.asarray(value, dtype=np.float64), tensor)
+
+
+_equal_booleans = combine_booleans(np.equal)
+# Two grids may not share their points; what is nearest then counts as equal.
+_equal_numbers = combine_compared(np.equal, slack=0.5)
+
+
+def combine_equal(ctx: LoweringContext, a: Any, b: Any) -> EncryptedTensor:
+    """Where operands on different registers are equal."""
+    return (_equal_booleans if a.dtype == np.bool_ else _equal_numbers)(ctx, a, b)

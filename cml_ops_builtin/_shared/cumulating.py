@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cml_core.plugin_api import AttributeValueError
+from cml_ops_builtin._shared.flags import flag
 from cml_ops_builtin._shared.positions import integers, one_axis
 
 __all__ = ["cumulated", "cumulation_axis", "taken"]
@@ -20,8 +21,8 @@ def cumulation_axis(axis, rank: int) -> int:
 def taken(size: int, *, exclusive: int, reverse: int) -> np.ndarray:
     """Which of `size` elements (columns) come into each result (rows), as zeros and ones."""
     ones = np.ones((size, size), dtype=np.int64)
-    lower = np.tril(ones, -1 if exclusive else 0)
-    return lower.T if reverse else lower
+    lower = np.tril(ones, -1 if flag("exclusive", exclusive) else 0)
+    return lower.T if flag("reverse", reverse) else lower
 
 
 def cumulated(x, axis, accumulate, neutral, *, exclusive: int, reverse: int) -> np.ndarray:
@@ -30,6 +31,7 @@ def cumulated(x, axis, accumulate, neutral, *, exclusive: int, reverse: int) -> 
     Half precision is cumulated in single precision.
     """
     axis = cumulation_axis(axis, x.ndim)
+    exclusive, reverse = flag("exclusive", exclusive), flag("reverse", reverse)
     wide = np.result_type(x.dtype, np.float32) if x.dtype.kind not in "iu" else x.dtype
     line = np.moveaxis(x, axis, -1)
     line = line[..., ::-1] if reverse else line

@@ -39,6 +39,7 @@ class QuantizedAttention:
         *,
         softcap,
         qk_matmul_output_mode,
+        n_outputs=4,
         scale=None,
         q_num_heads=None,
         kv_num_heads=None,

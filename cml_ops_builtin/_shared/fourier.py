@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from cml_core.plugin_api import AttributeValueError, EncryptedTensor, LoweringContext, matmul, move
+from cml_core.plugin_api import (
+    AttributeValueError,
+    EncryptedTensor,
+    LoweringContext,
+    check_size,
+    matmul,
+    move,
+)
 from cml_ops_builtin._shared.positions import one_axis, one_integer
 
 __all__ = ["transform", "transform_encrypted", "transform_frames"]
@@ -64,6 +71,7 @@ def _checked(
     count = given if length is None else one_integer("dft_length", length)
     if count < 1:
         raise AttributeValueError("dft_length", count, "at least 1")
+    check_size([count, *shape[:place], *shape[place + 1 :]], np.complex128)
     return place, count
 
 

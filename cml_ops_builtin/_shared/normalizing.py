@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from cml_core.plugin_api import AttributeValueError
-from cml_ops_builtin._shared.reductions import means
 
 __all__ = [
     "checked_power",
@@ -16,13 +15,16 @@ __all__ = [
     "inverse_root",
     "per_channel",
     "root",
-    "standardized",
+    "scaled_per_channel",
+    "standardized_rows",
     "stash_dtype",
     "stashed",
 ]
 
 #: ONNX's element types that `stash_type` may name.
 _STASH_TYPES = {1: np.float32, 10: np.float16, 11: np.float64}
+#: Elements of the rows that are taken at a time.
+_ROWS = 1 << 15
 
 
 def stash_dtype(stash_type):
@@ -44,13 +46,37 @@ def inverse_root(epsilon):
     return lambda value: 1 / np.sqrt(np.maximum(value, 0) + np.asarray(epsilon, value.dtype))
 
 
-def standardized(x, axes, epsilon):
-    """Return `(x - mean) / sqrt(variance + epsilon)`, the mean and the inverse deviation."""
-    mean = means(x, axes, keepdims=True)
-    centred = x - mean
-    variance = means(np.square(centred), axes, keepdims=True)
-    inverse = 1 / np.sqrt(variance + np.asarray(epsilon, dtype=x.dtype))
-    return centred * inverse, mean, inverse
+def standardized_rows(rows, epsilon, scale=None, bias=None):
+    """Standardize each row of a matrix, then scale and shift its columns.
+
+    Each row becomes `(x - mean) / sqrt(variance + epsilon)`, as many rows at a time as a cache
+    holds. It sums by `einsum`, which takes a third of the time of NumPy's sums of short rows.
+
+    Returns
+    -------
+    tuple
+        The matrix, and for each row its mean and its inverse deviation.
+    """
+    y, size = np.empty_like(rows, order="C"), rows.shape[1]
+    mean, inverse = np.empty((2, len(rows)), dtype=rows.dtype)
+    count, least = rows.dtype.type(size), rows.dtype.type(epsilon)
+    step = max(1, _ROWS // max(size, 1))
+    for start in range(0, len(rows), step):
+        part, out, middle, factor = (a[start : start + step] for a in (rows, y, mean, inverse))
+        np.einsum("ij->i", part, out=middle)
+        np.divide(middle, count, middle)
+        np.subtract(part, middle[:, np.newaxis], out)
+        np.einsum("ij,ij->i", out, out, out=factor)
+        np.divide(factor, count, factor)
+        np.add(factor, least, factor)
+        np.sqrt(factor, factor)
+        np.reciprocal(factor, factor)
+        np.multiply(out, factor[:, np.newaxis], out)
+        if scale is not None:
+            np.multiply(out, scale, out)
+        if bias is not None:
+            np.add(out, bias, out)
+    return y, mean, inverse
 
 
 def checked_power(p):
@@ -81,5 +107,15 @@ def groups_of(shape, num_groups):
 
 def group_normalized(x, num_groups, epsilon, stash_type):
     """Normalize every group of channels of every instance."""
-    groups = stashed(x, stash_type).reshape(groups_of(x.shape, num_groups))
-    return standardized(groups, (2,), epsilon)[0].reshape(x.shape).astype(x.dtype, copy=False)
+    count, groups, size = groups_of(x.shape, num_groups)
+    rows = stashed(x, stash_type).reshape(count * groups, size)
+    return standardized_rows(rows, epsilon)[0].reshape(x.shape).astype(x.dtype, copy=False)
+
+
+def scaled_per_channel(x, scale, bias):
+    """Scale and shift channels of a tensor (N, C, *spatial), which gets the result if it can."""
+    scale, bias = per_channel(scale, x.ndim), per_channel(bias, x.ndim)
+    if np.result_type(x, scale, bias) != x.dtype:
+        return x * scale + bias
+    np.multiply(x, scale, x)
+    return np.add(x, bias, x)

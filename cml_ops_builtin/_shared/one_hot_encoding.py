@@ -11,6 +11,7 @@ from cml_core.plugin_api import (
     AttributeValueError,
     EncryptedTensor,
     LoweringContext,
+    check_size,
     elementwise,
     move,
 )
@@ -40,6 +41,7 @@ def _layout(rank: int, depth: Any, values: Any, axis: int) -> tuple[int, int, np
         raise AttributeValueError("shape of values", np.shape(values), "(2,), off and on")
     axis = one_axis(axis, rank + 1)
     (size,) = integers(depth)
+    check_size([size], np.int64)
     classes = np.arange(size).reshape([-1 if k == axis else 1 for k in range(rank + 1)])
     return axis, size, classes
 
@@ -47,6 +49,7 @@ def _layout(rank: int, depth: Any, values: Any, axis: int) -> tuple[int, int, np
 def encoded(indices: Any, depth: Any, values: Any, axis: int, rule: Rule) -> np.ndarray:
     """Return `values[1]` where an index names the class, `values[0]` elsewhere."""
     axis, size, classes = _layout(indices.ndim, depth, values, axis)
+    check_size([*indices.shape, size], values.dtype)
     return np.where(rule(np.expand_dims(indices, axis), classes, size), values[1:], values[:1])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from cml_core.plugin_api import AttributeValueError, EncryptedTensor, LoweringContext, reshape
 from cml_ops_builtin._shared.comparing_all import best_places, one_hot_best, top
+from cml_ops_builtin._shared.flags import flag
 from cml_ops_builtin._shared.positions import integers, one_axis
 
 __all__ = [
@@ -26,8 +27,9 @@ GRID_RESTRICTION = (
 def best_place(choose, x, *, axis, keepdims, select_last_index) -> np.ndarray:
     """Where along an axis `choose` (argmax or argmin) finds its element: the first or the last."""
     axis = _full_axis(x, axis)
-    place = choose(np.flip(x, axis) if select_last_index else x, axis=axis, keepdims=bool(keepdims))
-    return np.asarray(x.shape[axis] - 1 - place if select_last_index else place, dtype=np.int64)
+    keepdims, last = flag("keepdims", keepdims), flag("select_last_index", select_last_index)
+    place = choose(np.flip(x, axis) if last else x, axis=axis, keepdims=keepdims)
+    return np.asarray(x.shape[axis] - 1 - place if last else place, dtype=np.int64)
 
 
 def quantized_best_place(
@@ -35,10 +37,11 @@ def quantized_best_place(
 ):
     axis = _full_axis(x, axis)
     kept = tuple(1 if k == axis else size for k, size in enumerate(x.shape))
-    shape = kept if keepdims else kept[:axis] + kept[axis + 1 :]
+    shape = kept if flag("keepdims", keepdims) else kept[:axis] + kept[axis + 1 :]
+    last = flag("select_last_index", select_last_index)
     if x.shape[axis] == 1 or x.register.size == 0:
         return np.zeros(shape, dtype=np.int64)
-    place = best_places(ctx, x, axis, smallest=smallest, last=bool(select_last_index))
+    place = best_places(ctx, x, axis, smallest=smallest, last=last)
     return reshape(ctx, place, shape)
 
 
@@ -52,6 +55,7 @@ def quantized_hardmax(ctx: LoweringContext, x: EncryptedTensor, *, axis):
 def top_k_of(x, k, *, axis, largest) -> tuple[np.ndarray, np.ndarray]:
     """The first k elements in order, and where they are; of equals, the first comes first."""
     axis, count = _top_arguments(x, k, axis)
+    largest = flag("largest", largest)
     # A stable sort of the flipped array, read backwards, falls and keeps equals in their order.
     turned = np.flip(x, axis) if largest else x
     order = np.argsort(turned, axis=axis, kind="stable")
@@ -67,7 +71,7 @@ def quantized_top(ctx: LoweringContext, x: EncryptedTensor, k, *, axis, largest)
         return np.zeros(shape, dtype=x.dtype), np.zeros(shape, dtype=np.int64)
     if x.shape[axis] == 1:
         return x, np.zeros(shape, dtype=np.int64)
-    return top(ctx, x, axis, count, smallest=not largest)
+    return top(ctx, x, axis, count, smallest=not flag("largest", largest))
 
 
 def _top_arguments(x, k, axis: int) -> tuple[int, int]:

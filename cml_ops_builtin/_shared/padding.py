@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cml_core.plugin_api import AttributeValueError
+from cml_core.plugin_api import AttributeValueError, check_size
 from cml_ops_builtin._shared.positions import several_axes
 
 __all__ = ["padded"]
@@ -45,8 +45,10 @@ def padded(
         if x.shape[axis] + low + high < 0:
             expected = f"to take no more than there is of {x.shape}"
             raise AttributeValueError("pads", tuple(pads), expected)
+    shape = [n + sum(widths.get(axis, ())) for axis, n in enumerate(x.shape)]
+    check_size(shape, x.dtype)
     if mode == "constant":
-        return _framed(x, widths, value)
+        return _framed(x, shape, widths, value)
     for axis, (low, high) in widths.items():
         if low or high:
             x = np.take(x, _sources(x.shape[axis], low, high, mode), axis=axis)
@@ -54,14 +56,15 @@ def padded(
 
 
 def _framed(
-    x: np.ndarray, widths: dict[int, tuple[int, int]], value: np.ndarray | None
+    x: np.ndarray,
+    shape: list[int],
+    widths: dict[int, tuple[int, int]],
+    value: np.ndarray | None,
 ) -> np.ndarray:
-    shape = list(x.shape)
     inner = [slice(None)] * x.ndim
     taken = [slice(None)] * x.ndim
     for axis, (low, high) in widths.items():
         size = x.shape[axis]
-        shape[axis] = size + low + high
         start, stop = max(0, -low), max(0, min(size, size + high))
         taken[axis] = slice(start, max(start, stop))
         inner[axis] = slice(start + low, max(start, stop) + low)

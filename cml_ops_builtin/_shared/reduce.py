@@ -10,6 +10,7 @@ import attrs
 import numpy as np
 
 from cml_core.plugin_api import AttributeValueError, EncryptedTensor, OpExample
+from cml_ops_builtin._shared.flags import flag
 
 __all__ = [
     "QuantizedWithAttribute",
@@ -34,7 +35,8 @@ def which_axes(rank, axes, noop_with_empty_axes=0):
     """
     axes = () if axes is None else tuple(int(axis) for axis in np.asarray(axes).reshape(-1))
     if not axes:
-        return () if noop_with_empty_axes else tuple(range(rank))
+        noop = flag("noop_with_empty_axes", noop_with_empty_axes)
+        return () if noop else tuple(range(rank))
     if any(not -rank <= axis < rank for axis in axes):
         raise AttributeValueError("axes", axes, f"axes of a tensor of rank {rank}")
     return tuple(sorted({axis % rank for axis in axes}))
@@ -47,7 +49,7 @@ class WithAttribute:
     reduce: object
 
     def __call__(self, x, *, axes, keepdims):
-        return (np.asarray(self.reduce(x, which_axes(x.ndim, axes), bool(keepdims))),)
+        return (np.asarray(self.reduce(x, which_axes(x.ndim, axes), flag("keepdims", keepdims))),)
 
 
 @attrs.frozen(slots=True)
@@ -58,7 +60,7 @@ class WithInput:
 
     def __call__(self, x, axes=None, *, keepdims, noop_with_empty_axes):
         axes = which_axes(x.ndim, axes, noop_with_empty_axes)
-        return (np.asarray(self.reduce(x, axes, bool(keepdims))),)
+        return (np.asarray(self.reduce(x, axes, flag("keepdims", keepdims))),)
 
 
 @attrs.frozen(slots=True)
@@ -68,7 +70,7 @@ class QuantizedWithAttribute:
     reduce: object
 
     def __call__(self, ctx, x, *, axes, keepdims):
-        return (self.reduce(ctx, x, which_axes(x.ndim, axes), bool(keepdims)),)
+        return (self.reduce(ctx, x, which_axes(x.ndim, axes), flag("keepdims", keepdims)),)
 
 
 @attrs.frozen(slots=True)
@@ -81,7 +83,7 @@ class QuantizedWithInput:
         if isinstance(axes, EncryptedTensor):
             ctx.refuse("its axes are encrypted", "They must be a constant of the model.")
         axes = which_axes(x.ndim, axes, noop_with_empty_axes)
-        return (self.reduce(ctx, x, axes, bool(keepdims)),)
+        return (self.reduce(ctx, x, axes, flag("keepdims", keepdims)),)
 
 
 def examples_with_attribute(x):

@@ -15,7 +15,7 @@ from cml_ops_builtin._shared.extremes import extreme, halving, pairwise
 
 
 def _wide(x):
-    """Half precision is summed in single precision; integers wrap around in their own."""
+    """Half precision is reduced in single precision; integers wrap around in their own."""
     return np.result_type(x.dtype, np.float32) if x.dtype.kind not in "iub" else x.dtype
 
 
@@ -35,7 +35,7 @@ def means(x, axes, keepdims):
 
 
 def products(x, axes, keepdims):
-    return np.prod(x, axis=axes, keepdims=keepdims, dtype=x.dtype)
+    return np.prod(x, axis=axes, keepdims=keepdims, dtype=_wide(x)).astype(x.dtype, copy=False)
 
 
 def largest(x, axes, keepdims):

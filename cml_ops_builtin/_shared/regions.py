@@ -105,13 +105,19 @@ class Corners:
 
 
 def corners(
-    start: float, end: float, count: int, size: int, sampling_ratio: int, *, half_pixel: bool
+    start: np.floating,
+    end: np.floating,
+    count: int,
+    size: int,
+    sampling_ratio: int,
+    *,
+    half_pixel: bool,
 ) -> Corners:
     """Place RoiAlign's samples along one axis.
 
     Parameters
     ----------
-    start, end : float
+    start, end : NumPy float
         The region's ends in the coordinates of the image.
     count : int
         Number of bins.
@@ -122,12 +128,15 @@ def corners(
     half_pixel : bool
         Whether elements lie at the middle of their unit, and regions may be smaller than one.
     """
+    kind = np.result_type(start)
     if half_pixel:
-        start, end = start - 0.5, end - 0.5
-    length = end - start if half_pixel else max(end - start, 1.0)
-    samples = sampling_ratio if sampling_ratio > 0 else max(0, int(np.ceil(length / count)))
-    within = (np.arange(samples) + 0.5) / max(samples, 1)
-    place = start + (np.arange(count)[:, np.newaxis] + within) * (length / count)
+        start, end = start - kind.type(0.5), end - kind.type(0.5)
+    length = end - start if half_pixel else max(end - start, kind.type(1))
+    step = length / kind.type(count)
+    samples = sampling_ratio if sampling_ratio > 0 else max(0, int(np.ceil(step)))
+    # In this order and precision, as others compute it: a sample may lie on an image's border.
+    within = (np.arange(samples, dtype=kind) + kind.type(0.5)) * step / kind.type(max(samples, 1))
+    place = start + np.arange(count, dtype=kind)[:, np.newaxis] * step + within
     inside = (place >= -1.0) & (place <= size)
     place = np.clip(place, 0.0, max(size - 1, 0))
     low = np.floor(place).astype(np.int64)

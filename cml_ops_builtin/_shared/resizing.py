@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 
 from cml_core.plugin_api import AttributeValueError, EncryptedTensor, LoweringContext, affine, move
+from cml_ops_builtin._shared.precision import widened
 from cml_ops_builtin._shared.weighing import integer_rows, weigh
 
 __all__ = [
@@ -21,6 +22,9 @@ __all__ = [
     "resize",
     "resize_encrypted",
 ]
+
+#: Bytes of results that are computed at a time, so that they stay in a core's cache.
+_CHUNK = 1 << 19
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -43,6 +47,11 @@ class Along:
     taps: np.ndarray
     weights: np.ndarray
     outside: np.ndarray | None = None
+
+    @property
+    def is_move(self) -> bool:
+        """Whether each output element is one of the input's."""
+        return self.taps.shape[1] == 1 and bool((self.weights == 1).all())
 
     def matrix(self, size: int) -> np.ndarray:
         """Return the weights as a matrix of shape (M, size)."""
@@ -170,22 +179,43 @@ def resampled(
 
 
 def resize(x: np.ndarray, steps: Sequence[Along], extrapolation_value: float = 0.0) -> np.ndarray:
-    """Resize an array; computed in float64, integers rounded to the nearest."""
-    if all((step.weights == 1).all() and step.taps.shape[1] == 1 for step in steps):
-        y = x
+    """Resize an array; integers are computed in float64 and rounded to the nearest."""
+    moves = all(step.is_move for step in steps)
+    is_rounded = x.dtype.kind in "iu" and not moves
+    wide = x if moves else x.astype(np.float64) if is_rounded else widened(x)
+    # Axes that shrink come first. Of the others it is the last ones: their elements lie apart.
+    order = sorted(steps, key=lambda step: (len(step.taps) > x.shape[step.axis], -step.axis))
+    if not steps or any(step.axis == 0 for step in steps):
+        y = _resampled(wide, order)
+    else:
+        shape = list(x.shape)
         for step in steps:
-            y = np.take(y, step.taps[:, 0], axis=step.axis)
-        return _filled(y, steps, extrapolation_value).astype(x.dtype)
-    y = x.astype(np.float64)
-    for step in steps:
-        along = (-1, *(1,) * (x.ndim - step.axis - 1))
-        columns = zip(step.taps.T, step.weights.T, strict=True)
-        y = sum(np.take(y, tap, axis=step.axis) * w.reshape(along) for tap, w in columns)
+            shape[step.axis] = len(step.taps)
+        y = np.empty(shape, dtype=wide.dtype)
+        each = max(1, _CHUNK // max(y[:1].nbytes, 1))
+        for start in range(0, len(y), each):
+            y[start : start + each] = _resampled(wide[start : start + each], order)
     y = _filled(y, steps, extrapolation_value)
-    if x.dtype.kind in "iu":
+    if is_rounded:
         known = np.iinfo(x.dtype)
         y = np.clip(np.rint(y), known.min, known.max)
-    return y.astype(x.dtype)
+    return y.astype(x.dtype, copy=False)
+
+
+def _resampled(x: np.ndarray, steps: Sequence[Along]) -> np.ndarray:
+    for step in steps:
+        along = (-1, *(1,) * (x.ndim - step.axis - 1))
+        weights = step.weights.astype(x.dtype, copy=False) if not step.is_move else step.weights
+        parts = []
+        for tap, weight in zip(step.taps.T, weights.T, strict=True):
+            # Taps are within the axis: this mode saves their being looked at.
+            part = np.take(x, tap, axis=step.axis, mode="clip")
+            parts.append(part if step.is_move else np.multiply(part, weight.reshape(along), part))
+            if len(parts) > 1:
+                np.add(parts[0], parts.pop(), parts[0])
+        # Without taps, all weights are zero.
+        x = parts[0] if parts else np.take(x, np.zeros(len(step.taps), int), axis=step.axis) * 0
+    return x
 
 
 def resize_encrypted(
@@ -200,7 +230,7 @@ def resize_encrypted(
         view = affine(ctx, x)
         x = EncryptedTensor.on_grid(view.register, view.scale, view.offset, x.dtype)
     for step in steps:
-        if step.taps.shape[1] == 1 and (step.weights == 1).all():
+        if step.is_move:
             (x,) = move(ctx, lambda a, s=step: np.take(a, s.taps[:, 0], axis=s.axis), [x])
             continue
         matrix = step.matrix(x.shape[step.axis])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from cml_core.plugin_api import AttributeValueError
@@ -39,14 +41,15 @@ def samples_of(
     if grid.ndim != len(shape) or grid.shape[-1] != len(spatial) or grid.shape[0] != shape[0]:
         expected = f"({shape[0]}, *positions, {len(spatial)}) with {len(spatial)} axes of positions"
         raise AttributeValueError("shape of grid", grid.shape, expected)
-    positions = grid.reshape(shape[0], -1, len(spatial))[..., ::-1].astype(np.float64)
+    count = math.prod(grid.shape[1:-1])
+    positions = grid.reshape(shape[0], count, len(spatial))[..., ::-1].astype(np.float64)
     taps = np.zeros((*positions.shape[:2], 1), dtype=np.int64)
     weights = np.ones(taps.shape)
     for axis, size in enumerate(spatial):
         own, share = _along(positions[..., axis], size, mode, padding_mode, bool(align_corners))
         taps = taps[..., np.newaxis] * size + own[..., np.newaxis, :]
         weights = weights[..., np.newaxis] * share[..., np.newaxis, :]
-        taps, weights = (a.reshape(*a.shape[:2], -1) for a in (taps, weights))
+        taps, weights = (a.reshape(*a.shape[:2], math.prod(a.shape[2:])) for a in (taps, weights))
     return taps, weights
 
 
@@ -58,7 +61,8 @@ def _along(
     x = np.rint(x) if mode == "nearest" else x
     beyond = (x < low) | (x > high)
     if padding == "border":
-        x = np.where(beyond, np.clip(x, 0, size - 1), x)
+        # What is read is bound, not the position: beyond this far it is the border alone.
+        x = np.clip(x, -3, size + 2)
     elif padding == "reflection":
         x = np.where(beyond, _reflected(x, low, high), x)
     if mode == "nearest":
@@ -82,7 +86,7 @@ def _reflected(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def sampled(x: np.ndarray, taps: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Read an image of shape (N, C, *spatial) at the P positions: (N, C, P), in float64."""
-    flat = x.reshape(*x.shape[:2], -1).astype(np.float64)
+    flat = x.reshape(*x.shape[:2], math.prod(x.shape[2:])).astype(np.float64)
     total = np.zeros((*x.shape[:2], taps.shape[1]))
     for tap, weight in zip(np.moveaxis(taps, -1, 0), np.moveaxis(weights, -1, 0), strict=True):
         total += np.take_along_axis(flat, tap[:, np.newaxis], axis=2) * weight[:, np.newaxis]

@@ -35,6 +35,7 @@ from cml_ops_builtin._shared.leveling import (
     step_of,
     unhurried,
 )
+from cml_ops_builtin._shared.precision import widened
 
 __all__ = [
     "QuantizedAlong",
@@ -62,16 +63,67 @@ _WORTH = 0.35
 _WIDEST = 13
 #: How much larger than all of the calibration data an exponential may be.
 _ROOM = 1.5
+#: Elements of the rows that are taken at a time.
+_ROWS = 1 << 15
+#: Rows of fewer elements are turned into columns to find their largest ones: it takes a third of
+#: the time of NumPy's maximum of each row. Of longer ones, `argmax` does.
+_SHORT = 48
 
 
 def softmax_along(x, *, axis):
-    power = np.exp(_below_zero(x, axis))
-    return (power / power.sum(axis=axis, keepdims=True),)
+    if _has_rows(x, axis):
+        return (_of_rows(x, _softmax_of_rows),)
+    power = _below_zero(x, axis)
+    np.exp(power, power)
+    # Added in half precision, more than a few hundred elements would no longer count.
+    total = widened(power).sum(axis=axis, keepdims=True)
+    return (np.divide(power, total.astype(x.dtype, copy=False), power),)
+
+
+def _has_rows(x, axis):
+    return x.dtype in (np.float32, np.float64) and x.size and axis in (-1, x.ndim - 1)
+
+
+def _of_rows(x, function):
+    """Apply a function that changes rows whose largest element is zero.
+
+    This is done for as many rows at a time as a cache holds. The function sums by `einsum`, which
+    takes a third of the time of NumPy's sums of short rows.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    out = np.empty(rows.shape, rows.dtype)
+    step = max(1, _ROWS // rows.shape[1])
+    for start in range(0, len(rows), step):
+        part, shifted = rows[start : start + step], out[start : start + step]
+        np.subtract(part, _largest_of_rows(part)[:, np.newaxis], shifted)
+        function(shifted)
+    return out.reshape(x.shape)
+
+
+def _softmax_of_rows(shifted):
+    np.exp(shifted, shifted)
+    np.divide(shifted, np.einsum("ij->i", shifted)[:, np.newaxis], shifted)
+
+
+def _log_softmax_of_rows(shifted):
+    total = np.einsum("ij->i", np.exp(shifted))
+    np.subtract(shifted, np.log(total, total)[:, np.newaxis], shifted)
+
+
+def _largest_of_rows(rows):
+    """The largest element of each row, NaN if there is one, as NumPy finds it the fastest."""
+    if rows.shape[1] < _SHORT and len(rows) > 1:
+        return np.maximum.reduce(rows.T.copy(), axis=0)
+    return rows[np.arange(len(rows)), rows.argmax(axis=1)]
 
 
 def log_softmax_along(x, *, axis):
-    shifted = _below_zero(x, axis)
-    return (shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)),)
+    if _has_rows(x, axis):
+        return (_of_rows(x, _log_softmax_of_rows),)
+    shifted = _below_zero(widened(x), axis)
+    total = np.exp(shifted).sum(axis=axis, keepdims=True)
+    np.subtract(shifted, np.log(total, total), shifted)
+    return (shifted.astype(x.dtype, copy=False),)
 
 
 def hardmax_along(x, *, axis):

@@ -13,9 +13,14 @@ from cml_ops_builtin._shared.positions import one_axis
 __all__ = ["equal_parts", "parts"]
 
 
-def parts(x: np.ndarray, lengths: Sequence[int], axis: int) -> tuple[np.ndarray, ...]:
-    """Return the parts of these lengths, in order."""
+def parts(
+    x: np.ndarray, lengths: Sequence[int], axis: int, count: int | None = None
+) -> tuple[np.ndarray, ...]:
+    """Return the parts of these lengths, in order, of which there are `count`."""
     axis = one_axis(axis, x.ndim)
+    if count is not None and len(lengths) != count:
+        expected = f"{count} lengths, one for each output"
+        raise AttributeValueError("split", tuple(lengths), expected)
     if min(lengths, default=0) < 0 or sum(lengths) != x.shape[axis]:
         expected = f"lengths that add up to {x.shape[axis]}"
         raise AttributeValueError("split", tuple(lengths), expected)

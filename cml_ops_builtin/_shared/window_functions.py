@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cml_core.plugin_api import AttributeValueError
+from cml_core.plugin_api import AttributeValueError, check_size
 from cml_ops_builtin._shared.element_types import element_type
 from cml_ops_builtin._shared.positions import one_integer
 
@@ -33,6 +33,7 @@ def cosine_window(
     if dtype.kind in "OSUbc":
         raise AttributeValueError("output_datatype", output_datatype, "that of a number type")
     count = one_integer("size", size, 0)
+    check_size([count], np.float64)
     if count == 1 and not periodic:
         # 0 / 0 by the formula; the middle of a window, as longer ones of odd size have it.
         return np.ones(1, dtype=dtype)

@@ -14,10 +14,14 @@ __all__ = [
     "kernel_of",
     "padded",
     "place_windows",
+    "reduced",
     "spatial_attribute",
     "window_parts",
     "window_sums",
 ]
+
+#: Bytes of images that are pooled at a time, so that they stay in a core's second-level cache.
+_CHUNK = 1 << 19
 
 
 @attrs.frozen(slots=True)
@@ -173,7 +177,79 @@ def window_parts(x, windows, axis):
 
 def window_sums(x, windows):
     """Sum of the elements of every window of an array (N, C, *size)."""
-    total = padded(x, windows, 0)
-    for axis in range(windows.rank):
-        total = functools.reduce(np.add, window_parts(total, windows, axis))
-    return total
+    return reduced(x, windows, np.add, 0)
+
+
+def reduced(x, windows, ufunc, empty):
+    """Combine the elements of every window of an array (N, C, *size), padding left out.
+
+    One spatial axis after the other, the first one first: its parts are whole rows. This is done
+    for as many images at a time as a cache holds.
+
+    Parameters
+    ----------
+    ufunc : numpy.ufunc
+        Combines two arrays, as a maximum or a sum does.
+    empty : number
+        The result for a window of padding alone, neutral to the function.
+    """
+    y = np.empty((*x.shape[:2], *windows.output), dtype=x.dtype)
+    each = max(1, _CHUNK // max(x[:1].nbytes, 1))
+    for start in range(0, len(x), each):
+        part = x[start : start + each]
+        for axis in range(windows.rank - 1):
+            part = _reduced_along(part, windows, axis, ufunc, empty)
+        _reduced_along(part, windows, windows.rank - 1, ufunc, empty, y[start : start + each])
+    return y
+
+
+def _reduced_along(x, windows, axis, ufunc, empty, out=None):
+    """Combine along one spatial axis; no padded copy is made, as each part says where it ends."""
+    shape, place = list(x.shape), 2 + axis
+    whole, partial = _parts(
+        shape[place],
+        windows.kernel[axis],
+        windows.strides[axis],
+        windows.dilations[axis],
+        windows.before[axis],
+        windows.output[axis],
+    )
+    lead = (slice(None),) * place
+    if out is None:
+        shape[place] = windows.output[axis]
+        out = np.empty(shape, dtype=x.dtype)
+    if len(whole) > 1:
+        ufunc(x[(*lead, whole[0])], x[(*lead, whole[1])], out=out)
+    elif whole:
+        out[...] = x[(*lead, whole[0])]
+    else:
+        out[...] = empty
+    for source in whole[2:]:
+        ufunc(out, x[(*lead, source)], out=out)
+    for to, source in partial:
+        some = out[(*lead, to)]
+        ufunc(some, x[(*lead, source)], out=some)
+    return out
+
+
+@functools.lru_cache(maxsize=1024)
+def _parts(size, kernel, stride, dilation, before, count):
+    """Slices of an axis with the first element of every window, the second, and so on.
+
+    Returns
+    -------
+    tuple of list
+        Slices that have an element for every window; for the others, two slices: of windows, and
+        of their elements.
+    """
+    whole, partial = [], []
+    for first in range(-before, kernel * dilation - before, dilation):
+        low = max(0, -(first // stride))
+        high = min(count, (size - 1 - first) // stride + 1)
+        if low < high:
+            source = slice(first + low * stride, first + (high - 1) * stride + 1, stride)
+            if high - low == count:
+                whole.append(source)
+            else:
+                partial.append((slice(low, high), source))
+    return whole, partial

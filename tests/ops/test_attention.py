@@ -83,6 +83,45 @@ def test_heads_share_keys_and_a_negative_scale_turns_scores_round():
     np.testing.assert_allclose(y[:, 3:], alone, rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((3, 2, 5, 4), id="small"),
+        pytest.param((3, 4, 128, 8), id="more heads than go at a time"),
+        pytest.param((1, 1, 400, 8), id="a head that is more than goes at a time"),
+        pytest.param((2, 2, 128, 64), id="products in halves"),
+        pytest.param((1, 2, 127, 70), id="an odd number of rows"),
+    ],
+)
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+def test_heads_in_parts_are_heads_as_a_whole(shape, dtype, spread):
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=shape).astype(dtype) for _ in range(3))
+    settings = {"softcap": 0.0, "qk_matmul_output_mode": 0, "is_causal": 0, "scale": spread}
+    with np.errstate(over="ignore"):
+        parts = attention(q, k, v, n_outputs=3, **settings)
+        alone = attention(q[-1:, -1:], k[-1:, -1:], v[-1:, -1:], n_outputs=1, **settings)
+    np.testing.assert_array_equal(parts[0][-1, -1], alone[0][0, 0])
+    scores = spread * np.einsum("bhid,bhjd->bhij", q.astype(np.float64), k.astype(np.float64))
+    power = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    wanted = np.einsum("bhij,bhjd->bhid", power / power.sum(axis=-1, keepdims=True), v)
+    assert len(parts) == 3
+    assert parts[0].dtype == dtype
+    # The exponential makes what rounding does to a score of hundreds larger by as much.
+    exact = 1e-4 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(parts[0], wanted, atol=exact * spread, rtol=0)
+
+
+def test_a_score_that_is_not_finite_spoils_its_own_row_only():
+    q, k, v = (uniform(1, 1, 4, 2, seed=s) for s in range(3))
+    q[0, 0, 1] = np.nan
+    with np.errstate(invalid="ignore"):
+        y, *_ = attention(q, k, v, n_outputs=1, softcap=0.0, qk_matmul_output_mode=0, is_causal=0)
+    assert np.isnan(y[0, 0, 1]).all()
+    assert np.isfinite(np.delete(y, 1, axis=2)).all()
+
+
 @pytest.mark.parametrize("shape", [(0, 2, 3, 2), (1, 2, 0, 2), (1, 2, 3, 2)])
 def test_empty_batches_and_sequences(shape):
     q = np.zeros(shape, dtype=np.float16)

@@ -89,6 +89,40 @@ def test_layers_are_those_of_onnxruntime(op_type, direction, opset):
     assert_as_onnxruntime(op_type, few, direction=direction, opset=opset)
 
 
+# A step takes products of all weights at once, or adds its own to those of the input: of a layer
+# with many inputs, with large weights. Either goes in parts if there are many steps.
+SIZES = {
+    "one sequence": {"batch": 1, "size": 5, "hidden": 4},
+    "one sequence, many inputs": {"batch": 1, "size": 9, "hidden": 4},
+    "many inputs": {"size": 9, "hidden": 4},
+    "large weights": {"time": 2, "size": 128, "hidden": 192},
+    "many steps": {"time": 90, "batch": 64, "size": 16, "hidden": 24},
+    "many steps and inputs": {"time": 90, "batch": 64, "size": 64, "hidden": 24},
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize(
+    ("op_type", "attributes"),
+    [("RNN", {}), ("GRU", {}), ("GRU", {"linear_before_reset": 1}), ("LSTM", {})],
+)
+def test_layers_of_any_size_are_those_of_onnxruntime(op_type, attributes, direction, size):
+    tensors = inputs(op_type, both=direction == "bidirectional", **SIZES[size])
+    assert_as_onnxruntime(op_type, tensors, direction=direction, **attributes)
+
+
+def test_a_run_changes_neither_its_input_nor_the_next_run():
+    tensors = inputs("LSTM", time=3, size=5, hidden=4)
+    module = cml.NumpyModule.from_onnx(layer("LSTM", tensors, encrypted=["X"]))
+    given = tensors["X"].copy()
+    first = {name: value.copy() for name, value in module.run({"X": given}).items()}
+    again = module.run({"X": given})
+    np.testing.assert_array_equal(given, tensors["X"])
+    for name, value in again.items():
+        np.testing.assert_array_equal(value, first[name])
+
+
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_variants_are_those_of_onnxruntime(direction):
     both = direction == "bidirectional"

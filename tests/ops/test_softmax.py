@@ -118,12 +118,39 @@ def test_an_axis_out_of_range_is_refused():
 @pytest.mark.parametrize("function", [softmax_along, log_softmax_along])
 def test_float_reference_keeps_its_type(function, dtype):
     x = np.array([[1.0, 2.0, 300.0], [0.0, 0.0, 0.0]], dtype=dtype)
-    (y,) = function(x, axis=-1)
+    with np.errstate(over="ignore"):
+        (y,) = function(x, axis=-1)
     assert y.dtype == dtype
     assert np.isfinite(y).all()
     assert function(x[:0], axis=-1)[0].shape == (0, 3)
     with np.errstate(divide="ignore"):
         assert function(x[:, :0], axis=-1)[0].shape == (2, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shift", [0.0, -13.0, -60.0, 35.0, 60.0])
+@pytest.mark.parametrize("high", [1.0, 16.0, 80.0, 1e30])
+def test_rows_near_and_far_from_zero(dtype, high, shift):
+    rng = np.random.default_rng(0)
+    x = (rng.uniform(-1, 1, size=(300, 130)) * high + shift).astype(dtype)
+    with np.errstate(over="ignore"):
+        (y,) = softmax_along(x, axis=-1)
+    wide = x.astype(np.float64)
+    power = np.exp(wide - wide.max(axis=-1, keepdims=True))
+    wanted = power / power.sum(axis=-1, keepdims=True)
+    exact = 16 * np.finfo(dtype).eps
+    np.testing.assert_allclose(y, wanted, rtol=exact * min(high, 100.0), atol=1e-30)
+
+
+@pytest.mark.parametrize("width", [5, 64])
+def test_a_row_has_one_softmax_in_whatever_batch(width):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, width)).astype(np.float32)
+    x *= np.repeat(np.float32([1, 10, 100, 1e4]), 10)[:, np.newaxis]
+    with np.errstate(over="ignore"):
+        (y,) = softmax_along(x, axis=-1)
+        alone = np.concatenate([softmax_along(row[np.newaxis], axis=-1)[0] for row in x])
+    np.testing.assert_array_equal(y, alone)
 
 
 @compiled
