@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from cml_core.plugin_api import AttributeValueError, OpExample, OpPlugin, OpSchema, hookimpl
+from cml_core.plugin_api import (
+    AttributeValueError,
+    OpExample,
+    OpPlugin,
+    OpSchema,
+    check_size,
+    hookimpl,
+)
 from cml_ops_contrib._shared.maps import as_maps
 
 #: Element type and what fills the gaps of a sparse map.
@@ -26,8 +33,10 @@ def cast_map(x, *, cast_to, map_form, max_map):
     if map_form not in ("DENSE", "SPARSE"):
         raise AttributeValueError("map_form", map_form, "DENSE or SPARSE")
     dtype, gap = _TARGETS[cast_to]
-    rows = []
-    for one in as_maps(x):
+    rows, maps = [], as_maps(x)
+    if map_form == "SPARSE":
+        check_size((len(maps), max_map), dtype)
+    for one in maps:
         if any(key < 0 for key in one) and map_form == "SPARSE":
             raise AttributeValueError("X", sorted(one), "keys of 0 or more, as it is sparse")
         keys = sorted(one) if map_form == "DENSE" else range(max_map)

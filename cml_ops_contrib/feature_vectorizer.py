@@ -5,6 +5,8 @@ Under encryption it costs nothing: elements move, and zeros are clear.
 
 from __future__ import annotations
 
+import math
+
 import attrs
 import numpy as np
 
@@ -27,7 +29,8 @@ def _side_by_side(tensors, widths):
         raise AttributeValueError("number of inputdimensions", len(widths or ()), expected)
     parts = []
     for x, width in zip(tensors, widths, strict=True):
-        rows = x.reshape(1 if x.ndim < 2 else len(x), -1)[:, :width]
+        count = 1 if x.ndim < 2 else len(x)
+        rows = x.reshape(count, math.prod(x.shape[1:] if x.ndim > 1 else x.shape))[:, :width]
         parts.append(np.pad(rows, ((0, 0), (0, width - rows.shape[1]))))
     return np.concatenate(parts, axis=1)
 

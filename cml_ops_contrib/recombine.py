@@ -1,7 +1,8 @@
 """Recombine (domain cml): a sum of integer results, each counted by its weight, and a constant.
 
 The client's part of what TreePaths computes: results are divided so that each of them has few
-bits, and put together after decryption.
+bits, and put together after decryption. How many they are is only known when a model is quantized,
+so there may be weights for several numbers of them. The last row of weights is the constant.
 """
 
 from __future__ import annotations
@@ -26,19 +27,26 @@ from cml_core.plugin_api import (
 _LARGEST = 2**8
 
 
-def recombine(x, join, base):
-    dtype = np.result_type(join, base)
-    return ((x.astype(np.float64) @ join.astype(np.float64) + base).astype(dtype),)
+def _fitting(results, weights):
+    """The weights of so many results, and the constant."""
+    *join, base = next(each for each in weights if len(each) == results + 1)
+    return np.array(join, dtype=np.float64).reshape(results, -1), base
+
+
+def recombine(x, *weights):
+    join, base = _fitting(x.shape[1], weights)
+    return ((x.astype(np.float64) @ join + base).astype(base.dtype),)
 
 
 class QuantizedRecombine:
     """The same on the server."""
 
-    def __call__(self, ctx: LoweringContext, x, join, base):
-        if isinstance(join, EncryptedTensor) or isinstance(base, EncryptedTensor):
+    def __call__(self, ctx: LoweringContext, x, *weights):
+        if any(isinstance(array, EncryptedTensor) for array in weights):
             ctx.refuse("its weights are encrypted", "Only X may be.")
-        result = elementwise(ctx, np.add, _product(ctx, x, join.astype(np.float64)), base)
-        return (attrs.evolve(result, dtype=np.result_type(join, base)),)
+        join, base = _fitting(x.shape[1], weights)
+        result = elementwise(ctx, np.add, _product(ctx, x, join), base)
+        return (attrs.evolve(result, dtype=base.dtype),)
 
 
 def _product(ctx, x, join):
@@ -55,15 +63,36 @@ def _product(ctx, x, join):
     return EncryptedTensor.on_grid(register, scale * size, start, np.float64)
 
 
-def written(writer: GraphWriter, x, join, base):
-    product = writer.add("MatMul", writer.cast(x, np.float64), writer.cast(join, np.float64))
+def written(writer: GraphWriter, x, *weights):
+    first, last, end = writer.constant([0]), writer.constant([-1]), writer.constant([2**31])
+    chosen = _chosen(writer, x, weights)
+    base = writer.add("Slice", chosen, last, end)
+    join = writer.cast(writer.add("Slice", chosen, first, last), np.float64)
+    product = writer.add("MatMul", writer.cast(x, np.float64), join)
     total = writer.add("Add", product, writer.cast(base, np.float64))
     return (writer.add("CastLike", total, base),)
 
 
+def _chosen(writer: GraphWriter, x, weights):
+    """The weights of as many results as there are, with the constant."""
+    if len(weights) == 1:
+        return weights[0]
+    zero, one, two = (writer.constant([k]) for k in range(3))
+    sizes = [writer.add("Slice", writer.add("Shape", each), zero, one) for each in weights]
+    sizes = writer.add("Concat", *sizes, axis=0)
+    size = writer.add("Add", writer.add("Slice", writer.add("Shape", x), one, two), one)
+    starts = writer.add("CumSum", sizes, writer.constant(0), exclusive=1)
+    fits = writer.cast(writer.add("Equal", sizes, size), np.int64)
+    start = writer.add("ReduceSum", writer.add("Mul", starts, fits), zero)
+    whole = writer.add("Concat", *weights, axis=0)
+    return writer.add("Slice", whole, start, writer.add("Add", start, size))
+
+
 @hookimpl
 def cml_op():
-    x, join = np.array([[3, -1], [0, 2]]), np.float32([[1.0, 0.5], [-0.25, 2.0]])
+    x = np.array([[3, -1], [0, 2]])
+    weights = np.float32([[1.0, 0.5], [-0.25, 2.0], [0.5, 0.0]])
+    result = np.float32([[3.75, -0.5], [0.0, 4.0]])
     return OpPlugin(
         schema=OpSchema("Recombine", since_versions=(1,), domain="cml"),
         numpy_op=recombine,
@@ -71,12 +100,13 @@ def cml_op():
         body=written,
         tail=True,
         examples=(
+            OpExample((x, weights), outputs=(result,), tolerance=0.01, name="two results"),
             OpExample(
-                (x, join, np.float32([0.5, 0.0])),
-                outputs=(np.float32([[3.75, -0.5], [0.0, 4.0]]),),
+                (x, np.float32([[1.0, 1.0], [0.0, 0.5]]), weights),
+                outputs=(result,),
                 tolerance=0.01,
-                name="two results",
+                name="one result or two",
             ),
         ),
-        restrictions="join and base must be clear",
+        restrictions="its weights must be clear",
     )

@@ -1,8 +1,8 @@
 """TreePaths (domain cml): results of a tree ensemble as weighted sums of bits; see `tree_plan`.
 
 What the tree ensembles of ai.onnx.ml are quantized as. Under encryption every path costs one
-lookup of at most two bits. A comparison costs none if the client encrypts a thermometer, else one
-lookup as wide as the feature.
+lookup of two bits, and what is packed one of up to four. A comparison costs none if the client
+encrypts a thermometer, else one as wide as the feature. Of several plans, the cheapest is taken.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ import attrs
 import numpy as np
 
 from cml_core.plugin_api import (
-    Bounds,
     EncryptedTensor,
     Grid,
-    Interval,
     LoweringContext,
     Opcode,
     OpExample,
@@ -25,63 +23,61 @@ from cml_core.plugin_api import (
     hookimpl,
     lookup,
 )
+from cml_ops_contrib._shared.tree_bits import Bits
+from cml_ops_contrib._shared.tree_stages import RESULT
 
-#: Arrays that a stage consists of.
-_PER_STAGE = 4
-
-
-def _stages(arrays):
-    return [arrays[k : k + _PER_STAGE] for k in range(0, len(arrays), _PER_STAGE)]
+#: Arrays that a plan consists of beside its stages, and that a stage consists of.
+_PER_PLAN, _PER_STAGE = 5, 4
 
 
-def tree_paths(x, cuts, feature, weights, low, high, *stages):
-    bits = (x[:, feature] > cuts).astype(np.float32)
-    for index, factor, start, target in _stages(stages):
-        total = np.einsum("nmk,mk->nm", bits[:, index], factor.astype(np.float32))
-        bits = np.concatenate([bits, total + start == target], axis=1, dtype=np.float32)
-    return ((bits.astype(np.float64) @ weights).astype(np.int64),)
+def _plans(stages, arrays):
+    """The arrays of each plan, and those of each of its stages."""
+    plans, start = [], 0
+    for count in np.asarray(stages).tolist():
+        end = start + _PER_PLAN + count * _PER_STAGE
+        parts = [arrays[k : k + _PER_STAGE] for k in range(start + _PER_PLAN, end, _PER_STAGE)]
+        plans.append((*arrays[start : start + _PER_PLAN], parts))
+        start = end
+    return plans
+
+
+def tree_paths(x, stages, *arrays):
+    cuts, feature, weights, first, _, parts = _plans(stages, arrays)[0]
+    bits = (x[:, feature] > cuts).astype(np.int64)
+    for index, factor, start, table in parts:
+        total = np.einsum("nmk,mk->nm", bits[:, index], factor) + start
+        bits = np.concatenate([bits, table[np.arange(len(table)), total]], axis=1)
+    return (bits @ weights + first,)
 
 
 def _ask_for_cuts(recorder, inputs, outputs, attributes):
-    x, cuts, feature, *_ = inputs
+    x, stages, *arrays = inputs
+    plans = _plans(stages, arrays)
+    cuts, feature = (np.concatenate([plan[k] for plan in plans]) for k in (0, 1))
     element = feature + x.shape[1] * np.arange(len(x))[:, np.newaxis]
     recorder.propose_cuts(0, np.tile(cuts, len(x)), element.reshape(-1))
 
 
 class QuantizedTreePaths:
-    """TreePaths of an encrypted tensor by a clear plan."""
+    """TreePaths of an encrypted tensor by the cheapest of clear plans."""
 
-    def __call__(self, ctx: LoweringContext, x, *plan):
-        if any(isinstance(array, EncryptedTensor) for array in plan):
+    def __call__(self, ctx: LoweringContext, x, stages, *arrays):
+        if any(isinstance(array, EncryptedTensor) for array in (stages, *arrays)):
             ctx.refuse("its plan is encrypted", "Only X may be.")
         if x.ndim != 2:
             ctx.refuse(f"it takes rows of features, not a tensor of shape {x.shape}")
-        cuts, feature, weights, low, high, *stages = plan
-        emit = ctx.builder.emit
-        bits = _steps(ctx, x, cuts, feature)
-        for stage in _stages(stages):
-            bits = emit(Opcode.CONCAT, [bits, _paths(ctx, bits, *stage)], {"axis": 0})
-        (used,) = np.nonzero((weights != 0).any(axis=1))
-        bits = _picked(ctx, bits, np.repeat(used[np.newaxis], x.shape[0], axis=0), rows=0)
-        result = emit(
-            Opcode.MATMUL,
-            [bits],
-            constants={"weight": weights[used]},
-            interval=Interval(int(low.min(initial=0)), int(high.max(initial=0))),
-            bounds=Bounds(*(np.repeat(end[np.newaxis], x.shape[0], axis=0) for end in (low, high))),
-            packed=True,
-        )
-        return (EncryptedTensor.on_grid(result, 1.0, 0.0, np.int64),)
+        found = [_computed(ctx, x, *plan) for plan in _plans(stages, arrays)]
+        if len(found) > 1:
+            found.sort(key=lambda r: ctx.builder.complexity([r]) + RESULT * r.size)
+        return (EncryptedTensor.on_grid(found[0], 1.0, 0.0, np.int64),)
 
 
-def _picked(ctx, bits, variable, *, rows):
-    """Variables `(V, N)` for each row, whose axis in the result is given."""
-    count = bits.shape[1]
-    shape = [1] * variable.ndim
-    shape[rows] = count
-    index = variable * count + np.arange(count).reshape(shape)
-    flat = ctx.builder.emit(Opcode.RESHAPE, [bits], shape=(bits.size,))
-    return ctx.builder.emit(Opcode.GATHER, [flat], constants={"index": index})
+def _computed(ctx, x, cuts, feature, weights, start, top, stages):
+    """The results of a plan, integers `(N, R)`."""
+    bits = Bits(ctx, [_steps(ctx, x, cuts, feature)])
+    for stage in stages:
+        bits.look_up(*stage)
+    return bits.results(weights, start, top)
 
 
 def _steps(ctx, x, cuts, feature):
@@ -96,51 +92,28 @@ def _steps(ctx, x, cuts, feature):
     return lookup(ctx, exceeds, Grid(1.0, 0.0, 2)).register
 
 
-def _paths(ctx, bits, index, factor, start, target):
-    """Whether all bits of each sum are one, bits `(M, N)`."""
-    emit = ctx.builder.emit
-    spread = len(target), bits.shape[1]
-    start, target = (np.broadcast_to(v[:, np.newaxis], spread) for v in (start, target))
-    index, factor = (
-        np.repeat(values[:, np.newaxis], bits.shape[1], axis=1) for values in (index, factor)
-    )
-    total = _picked(ctx, bits, index, rows=1)
-    if (factor != 1).any():
-        total = emit(Opcode.MULTIPLY, [total], constants={"operand": factor})
-    # Bits that cannot be one together are subtracted from one another, so no sum is negative.
-    known = {
-        "interval": Interval(0, int(target.max())),
-        "bounds": Bounds(np.zeros_like(target), target),
-    }
-    whole = {} if start.any() else known
-    total = emit(Opcode.SUM, [total], {"axes": (2,), "keepdims": False}, **whole)
-    if start.any():
-        total = emit(Opcode.ADD, [total], constants={"operand": start}, **known)
-    targets, which = np.unique(target, return_inverse=True)
-    tables = np.equal(np.arange(targets.max() + 1), targets[:, np.newaxis]).astype(np.int64)
-    constants = (
-        {"tables": tables}
-        if len(tables) == 1
-        else {"tables": tables, "index": which.reshape(target.shape)}
-    )
-    return emit(Opcode.LOOKUP, [total], {"offset": 0, "shift": 0}, constants)
-
-
 @hookimpl
 def cml_op():
     x = np.float32([[0.2, 1.5], [0.7, -0.5], [0.9, 2.5]])
     cuts, feature = np.array([0.5, 1.0, 2.0]), np.array([0, 1, 1])
     # x0 > 0.5 and x1 <= 1; then x0 <= 0.5 and 1 < x1 <= 2.
-    stage = (
+    paths = (
         np.array([[0, 1, 1], [0, 1, 2]]),
         np.array([[1, -1, 0], [-1, 1, -1]]),
         np.array([1, 1]),
-        np.array([2, 2]),
+        np.array([[0, 0, 1, 0], [0, 0, 1, 0]]),
+    )
+    # Both bins as one integer of six values.
+    packed = (
+        np.array([[0, 1, 2]]),
+        np.array([[1, 2, 2]]),
+        np.array([0]),
+        np.array([[0, 3, 4, 1, 0, 2, 0, 0]]),
     )
     weights = np.array([[1, 0], [0, 0], [0, 2], [3, 0], [-1, 1]])
-    low, high = np.array([-1, 0]), np.array([4, 3])
-    plan = (cuts, feature, weights, low, high, *stage)
+    plan = (cuts, feature, weights, np.array([1, 0]), np.array([5, 3]), *paths)
     one = (cuts[:1], feature[:1], np.array([[2]]), np.array([0]), np.array([2]))
+    whole = (cuts, feature, np.array([[0], [0], [0], [1]]), np.array([0]), np.array([4]), *packed)
     return OpPlugin(
         schema=OpSchema("TreePaths", since_versions=(1,), kind=OpKind.LINEAR, domain="cml"),
         numpy_op=tree_paths,
@@ -148,15 +121,23 @@ def cml_op():
         calibration_hook=_ask_for_cuts,
         examples=(
             OpExample(
-                (x, *plan),
-                outputs=(np.array([[-1, 1], [4, 0], [1, 2]]),),
+                (x, np.array([1]), *plan),
+                outputs=(np.array([[0, 1], [5, 0], [2, 2]]),),
                 tolerance=0.0,
                 lookups=6,
-                max_bits=2,
+                max_bits=3,
                 name="two paths",
             ),
             OpExample(
-                (x[:1], *one),
+                (x, np.array([1]), *whole),
+                outputs=(np.array([[4], [3], [2]]),),
+                tolerance=0.0,
+                lookups=3,
+                max_bits=3,
+                name="a packed tree",
+            ),
+            OpExample(
+                (x[:1], np.array([0]), *one),
                 outputs=(np.array([[0]]),),
                 tolerance=0.0,
                 lookups=0,

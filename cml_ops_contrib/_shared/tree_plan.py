@@ -1,332 +1,155 @@
 """A tree ensemble as sums of bits: which comparisons, which lookups, which weights.
 
-Every comparison is a step, `x > cut`, and equal ones are made once. What a node asks of its
-feature is a sum of steps, so a path asks for a sum of as many bits as it tests features, and has
-been taken where all of them are one: a lookup of few bits. Of the two branches of a node one is
-looked up and the other is what is left of the node itself; those of the root, and of others that
-test one feature only, are steps already. A tree of L leaves thus costs at most L - 2 lookups.
-Paths that test more than three features begin at a node that is known already, so no lookup has
-more than two bits.
+Every comparison is a step, `x > cut`. Sums of steps are looked up for paths (`tree_forks`) or for
+whole subtrees (`tree_packs`), whichever is cheaper (`tree_choice`). What leaves add is rounded to
+integers, whose digits go to several results (`tree_results`). The client puts them together.
 
-What the leaves add is rounded to integers, and these are written in signed binary digits, which
-go to several results: sums of few bits leave the encryption room for more noise. The client puts
-them together.
+How dear a lookup is depends on its width and on what is asked of its result, and both on what is
+chosen. So several plans are made at the prices of the table of measured complexities.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import attrs
 import numpy as np
 
-from cml_ops_contrib._shared.tree_results import Entries, Fork, Terms
-from cml_ops_contrib._shared.trees import Ensemble, Mode
+from cml_core.plugin_api import demand_steps, lookup_complexity
+from cml_ops_contrib._shared.tree_choice import Choice, Summed
+from cml_ops_contrib._shared.tree_entries import Entries
+from cml_ops_contrib._shared.tree_forks import Grove
+from cml_ops_contrib._shared.tree_results import Layout, Layouts, Result, demand, grouped
+from cml_ops_contrib._shared.tree_stages import Plan, assembled
+from cml_ops_contrib._shared.trees import Ensemble
 
-__all__ = ["Plan", "Stage", "make_plan"]
+__all__ = ["Draft", "make_plans"]
 
-#: Most bits that are added before a lookup: with zero, as many values as two bits have.
-_MOST_BITS = 3
 #: Bits of the largest leaf, beside its sign.
 _LEAF_BITS = 12
 #: By how much, relatively, the sum of a leaf's values may vary for it to count as constant.
 _CONSTANT = 1e-5
+#: Bits of paths, and of packed integers.
+_PATH, _PACKED = 2, (3, 4)
+#: Up to which demands lookups of two bits, and of up to four, cost least (measured with
+#: concrete-python 2.11). Results that add up lookups of several widths ask for half a bit more.
+_LEAST = 5.19, 9.3
+#: How far below the table's steps demands stay.
+_RESERVE = 0.25
+#: How many steps are tried where lookups give bits, and where they give all bits of a leaf.
+_TRIED, _SUMMED = 2, 4
+#: A demand that no result reaches.
+_ANY = 40.0
+
+
+def make_plans(ensemble: Ensemble) -> list[Plan]:
+    """Plan an ensemble whose trees are added up.
+
+    Returns
+    -------
+    list of Plan
+        By paths alone; and those that are cheaper, if steps cost nothing. Whether they are depends
+        on how steps are encrypted, and so on who runs them. Plans of as many results have the
+        same results.
+    """
+    draft = Draft.of(ensemble)
+    paths, *others = min(draft.told(), key=lambda plans: min(plan.cost for plan in plans))
+    plans = [paths, *(plan for plan in others if plan.cost < paths.cost)]
+    least = min(plan.cost for plan in plans)
+    summed = min(draft.summed(), key=lambda plan: plan.cost, default=paths)
+    if summed.cost < least and len(summed.top) != len(paths.top):
+        plans.append(summed)
+    return plans
 
 
 @attrs.frozen(slots=True, eq=False)
-class Stage:
-    """Lookups that are done together: `[start + sum_k factor_k * variable_k == target]`.
+class Draft:
+    """What plans of an ensemble are made of."""
 
-    Parameters
-    ----------
-    index, factor : int arrays of shape (M, K)
-        Variables and their factors; unused places have factor 0.
-    start, target : int arrays of shape (M,)
-        The sum is from 0 to `target`.
-    """
-
-    index: np.ndarray
-    factor: np.ndarray
-    start: np.ndarray
-    target: np.ndarray
-
-
-@attrs.frozen(slots=True, eq=False)
-class Plan:
-    """An ensemble ready to be computed on bits.
-
-    Parameters
-    ----------
-    cuts : float array of shape (T,)
-        The first T variables are `x[feature] > cut`.
-    feature : int array of shape (T,)
-        In ascending order, as the cuts of each feature are.
-    stages : tuple of Stage
-        Each makes further variables, numbered on.
-    weights : int array of shape (variables, R)
-        Of each variable in each result.
-    low, high : int arrays of shape (R,)
-        What each result cannot leave.
-    join : float array of shape (R, targets)
-        What each result counts in each target.
-    base : float array of shape (targets,)
-        What is added to all.
-    """
-
-    cuts: np.ndarray
-    feature: np.ndarray
-    stages: tuple[Stage, ...]
-    weights: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    join: np.ndarray
+    grove: Grove
+    leaves: np.ndarray
+    spread: np.ndarray
     base: np.ndarray
-
-    @property
-    def lookups(self) -> int:
-        """How many lookups there are, beside those that comparisons need."""
-        return sum(len(stage.target) for stage in self.stages)
-
-
-def make_plan(ensemble: Ensemble) -> Plan:
-    """Plan an ensemble whose trees are added up."""
-    steps = _Steps.of(ensemble)
-    builder = _Builder(ensemble, steps)
-    for root in ensemble.roots.tolist():
-        builder.plant(root)
-    return builder.plan()
-
-
-@attrs.frozen(slots=True, eq=False)
-class _Steps:
-    """All cuts by feature, and what nodes ask in terms of the bins between them."""
-
-    first: dict[int, int]
-    cuts: dict[int, np.ndarray]
+    choice: Choice
 
     @classmethod
-    def of(cls, ensemble: Ensemble) -> _Steps:
-        value = ensemble.value
-        below = np.nextafter(value, value.dtype.type(-np.inf))
-        parts = [
-            (ensemble.feature[mine], cut[mine])
-            for cut, modes in (
-                (value, (Mode.LEQ, Mode.GT, Mode.EQ, Mode.NEQ)),
-                (below, (Mode.LT, Mode.GTE, Mode.EQ, Mode.NEQ)),
-            )
-            for mine in [np.isin(ensemble.mode, modes)]
-        ]
-        for node, members in ensemble.members.items():
-            own = np.full(len(members), ensemble.feature[node])
-            members = members.astype(value.dtype)
-            parts.append((own, members))
-            parts.append((own, np.nextafter(members, value.dtype.type(-np.inf))))
-        feature = np.concatenate([part[0] for part in parts])
-        cut = np.concatenate([part[1] for part in parts])
-        first, cuts, start = {}, {}, 0
-        for each in np.unique(feature).tolist():
-            cuts[each] = np.unique(cut[feature == each])
-            first[each], start = start, start + len(cuts[each])
-        return cls(first, cuts)
+    def of(cls, ensemble: Ensemble) -> Draft:
+        grove = Grove.of(ensemble)
+        leaves, kept, spread, base = _integers(ensemble)
+        leaves = leaves[:, kept]
+        return cls(grove, leaves, spread, base, Choice(grove, leaves))
 
-    @property
-    def count(self) -> int:
-        """Number of steps, the first variables."""
-        return sum(map(len, self.cuts.values()))
+    def told(self) -> Iterator[list[Plan]]:
+        """Plans whose lookups give bits, at several prices: by paths, and with packed subtrees."""
+        paths = self._entries({_PATH: 1.0})
+        layouts = Layouts(paths, self.grove.variables)
+        lookups = bool((paths.variable >= self.grove.steps.count).any())
+        tried = 0
+        # Comparisons, too, may be lookups of three or four bits, and are not to become dearer.
+        for most in (*_LEAST, *_limits((_PATH,)), _ANY):
+            found = False
+            for packed in range(len(_PACKED) + 1):
+                widths = (_PATH, *_PACKED[:packed])
+                least = max(widths) if lookups else 1
+                layout, entries = layouts.best(most, least), paths
+                if packed:
+                    entries = self._entries({w: lookup_complexity(w, most) for w in widths})
+                    layout = layout or Layouts(entries, self.grove.variables).best(most, least)
+                if layout is not None:
+                    found = True
+                    yield [self._told(each, layout) for each in (paths, entries)]
+            tried += found
+            if tried == _TRIED:
+                return
 
-    def answer(self, ensemble: Ensemble, node: int) -> np.ndarray:
-        """Whether each bin of the node's feature takes its true branch."""
-        cuts = self.cuts[int(ensemble.feature[node])]
-        # A cut is the largest number of its bin; the last bin has none.
-        inside = np.append(cuts, np.inf).astype(ensemble.value.dtype)
-        taken = ensemble.answers(np.full(len(inside), node), inside)
-        return np.asarray(taken)
+    def _entries(self, prices: dict[int, float]) -> Entries:
+        return Entries.of(self.choice.told(prices), self.leaves)
 
-    def literal(self, feature: int, bins: np.ndarray) -> tuple[Terms, int]:
-        """Whether a feature is in some bins: weights of its steps, and a constant."""
-        change = np.diff(bins.astype(np.int64))
-        start = self.first[feature]
-        return {start + k: int(change[k]) for k in np.flatnonzero(change).tolist()}, int(bins[0])
+    def _told(self, entries: Entries, layout: Layout) -> Plan:
+        results = layout.results(entries, self.grove.variables)
+        return assembled(self.grove, results, self.spread, self.base + entries.base @ self.spread)
 
-
-@attrs.frozen(slots=True, eq=False)
-class _Place:
-    """A node that some path reaches: where its features are then, and its indicator."""
-
-    bins: dict[int, np.ndarray]
-    terms: Terms
-    constant: int
-    stage: int
-
-
-@attrs.frozen(slots=True, eq=False)
-class _Way:
-    """How an indicator is found: the bits that are added, and how many they are."""
-
-    terms: Terms
-    constant: int
-    count: int
-    stage: int
-
-
-@attrs.define(slots=True, eq=False)
-class _Builder:
-    ensemble: Ensemble
-    steps: _Steps
-    trees: list[Fork | int] = attrs.field(factory=list, init=False)
-    _made: dict[tuple[object, ...], int] = attrs.field(factory=dict, init=False)
-    _lookups: list[_Way] = attrs.field(factory=list, init=False)
-    _stage: list[int] = attrs.field(factory=list, init=False)
-
-    def plant(self, root: int) -> None:
-        """Add a tree."""
-        self.trees.append(self._grow(root, (_Place({}, {}, 1, 0),)))
-
-    def _grow(self, node: int, path: tuple[_Place, ...]) -> Fork | int:
-        # Trees are as deep as their makers let them be, well below Python's own limit.
-        place = path[-1]
-        while node >= 0:
-            feature = int(self.ensemble.feature[node])
-            answer = self.steps.answer(self.ensemble, node)
-            here = place.bins.get(feature, np.ones(len(answer), dtype=bool))
-            branches = []
-            for child, taken in ((self.ensemble.true, answer), (self.ensemble.false, ~answer)):
-                bins = here & taken
-                if bins.any():
-                    branches.append((int(child[node]), {**place.bins, feature: bins}))
-            if len(branches) > 1:
-                break
-            # Only one branch is possible here.
-            node = branches[0][0]
-        else:
-            return ~node
-        ways = [self._way(bins, path) for _, bins in branches]
-        # A branch that is a step costs nothing; one that branches on is of use to its own.
-        order = sorted(
-            (0, 1), key=lambda k: (ways[k].count > 1, branches[k][0] < 0, len(ways[k].terms))
-        )
-        (found, bins), way = branches[order[0]], ways[order[0]]
-        left, left_bins = branches[order[1]]
-        terms, constant, stage = self._indicator(way)
-        here_found = _Place(bins, terms, constant, stage)
-        rest = _sum(place.terms, terms, -1)
-        here_left = _Place(left_bins, rest, place.constant - constant, max(place.stage, stage))
-        return Fork(
-            terms,
-            constant,
-            self._grow(found, (*path, here_found)),
-            self._grow(left, (*path, here_left)),
-        )
-
-    def _way(self, bins: dict[int, np.ndarray], path: tuple[_Place, ...]) -> _Way:
-        """The cheapest way to find an indicator from that of some node on its path."""
-        ways = []
-        for depth, place in enumerate(path):
-            new = {
-                f: b for f, b in bins.items() if f not in place.bins or (place.bins[f] != b).any()
-            }
-            count = len(new) + (depth > 0)
-            if count > _MOST_BITS:
-                continue
-            terms, constant = (dict(place.terms), place.constant) if depth else ({}, 0)
-            for feature, inside in new.items():
-                more, start = self.steps.literal(feature, _filled(inside, place.bins.get(feature)))
-                terms, constant = _sum(terms, more, 1), constant + start
-            ways.append(_Way(terms, constant, count, place.stage))
-        return min(ways, key=lambda way: (way.count > 1, way.stage, len(way.terms)))
-
-    def _indicator(self, way: _Way) -> tuple[Terms, int, int]:
-        """Look an indicator up, or find it among those that were; one bit is one already."""
-        if way.count == 1:
-            return way.terms, way.constant, way.stage
-        key = (tuple(sorted(way.terms.items())), way.constant, way.count)
-        if key not in self._made:
-            self._made[key] = self.steps.count + len(self._lookups)
-            self._lookups.append(way)
-        return {self._made[key]: 1}, 0, way.stage + 1
-
-    def plan(self) -> Plan:
-        """Give leaves their weights, and leave out what no weight needs."""
-        leaves, kept, spread, base = _integers(self.ensemble)
-        entries = Entries.of(self.trees, leaves[:, kept])
-        base = base + entries.base @ spread
-        parts = entries.parts()
-        count = self.steps.count + len(self._lookups)
-        weights = np.concatenate(
-            [entries.weights(part, count) for part in parts] or [np.zeros((count, 0), np.int64)],
-            axis=1,
-        )
-        ends = [entries.range(part) for part in parts]
-        low, high = (np.concatenate([e[k] for e in ends] or [np.zeros(0)]) for k in (0, 1))
-        join = np.concatenate(
-            [spread * 2.0**part.shift for part in parts] or [np.zeros((0, len(base)))]
-        )
-        used = np.asarray(weights != 0).any(axis=0)
-        return self._pruned(weights[:, used], low[used], high[used], join[used], base)
-
-    def _pruned(
-        self,
-        weights: np.ndarray,
-        low: np.ndarray,
-        high: np.ndarray,
-        join: np.ndarray,
-        base: np.ndarray,
-    ) -> Plan:
-        steps = self.steps.count
-        needed = (weights != 0).any(axis=1)
-        for k in range(len(self._lookups) - 1, -1, -1):
-            if needed[steps + k]:
-                needed[list(self._lookups[k].terms)] = True
-        number = np.zeros(len(needed), dtype=np.int64)
-        number[:steps] = np.cumsum(needed[:steps]) - 1
-        position = int(needed[:steps].sum())
-        order, stages = list(np.flatnonzero(needed[:steps])), []
-        for stage in range(max((way.stage for way in self._lookups), default=-1) + 1):
-            mine = [
-                k for k, way in enumerate(self._lookups) if way.stage == stage and needed[steps + k]
+    def summed(self) -> Iterator[Plan]:
+        """Plans whose lookups give what leaves add, at several prices."""
+        for most in _limits(_PACKED)[:_SUMMED]:
+            prices = {w: lookup_complexity(w, most) for w in _PACKED}
+            trees = self.choice.summed({_PATH: lookup_complexity(_PATH, 0.0), **prices})
+            if trees is None:
+                return
+            results = [
+                result
+                for target in range(self.leaves.shape[1])
+                for result in self._sums(trees, target, most)
             ]
-            if not mine:
-                continue
-            ways = [self._lookups[k] for k in mine]
-            width = max(len(way.terms) for way in ways)
-            index = np.zeros((len(ways), width), dtype=np.int64)
-            factor = np.zeros_like(index)
-            for row, way in enumerate(ways):
-                index[row, : len(way.terms)] = number[list(way.terms)]
-                factor[row, : len(way.terms)] = list(way.terms.values())
-            for row, k in enumerate(mine):
-                number[steps + k] = position + row
-            position += len(ways)
-            order += [steps + k for k in mine]
-            start, target = (np.array([getattr(w, n) for w in ways]) for n in ("constant", "count"))
-            stages.append(Stage(index, factor, start, target))
-        features = [f for f in sorted(self.steps.cuts) for _ in self.steps.cuts[f]]
-        cuts = [c for f in sorted(self.steps.cuts) for c in self.steps.cuts[f]]
-        return Plan(
-            np.array(cuts, dtype=np.float64)[needed[:steps]],
-            np.array(features, dtype=np.int64)[needed[:steps]],
-            tuple(stages),
-            weights[order],
-            low.astype(np.int64),
-            high.astype(np.int64),
-            join,
-            base,
-        )
+            constant = np.sum([tree.constant for tree in trees], axis=0)
+            yield assembled(self.grove, results, self.spread, self.base + constant @ self.spread)
+
+    def _sums(self, trees: Sequence[Summed], target: int, most: float) -> Iterator[Result]:
+        """Sums of the lookups of as many trees, one after another, as one result may hold."""
+        terms, low, high = [], [], []
+        for tree in trees:
+            mine = [variable for place, variable in tree.variables if place == target]
+            if mine:
+                terms.append((np.array(mine), np.ones(len(mine), dtype=np.int64)))
+                low.append(int(tree.low[target]))
+                high.append(int(tree.high[target]))
+
+        def fits(span: int, largest: int, square: float) -> bool:
+            return demand(span.bit_length(), square) <= most
+
+        spans = [top - bottom for bottom, top in zip(low, high, strict=True)]
+        for group in grouped(terms, spans, self.grove.variables, fits):
+            weights = np.zeros(self.grove.variables, dtype=np.int64)
+            for k in group:
+                weights[terms[k][0]] += 1
+            ends = (sum(end[k] for k in group) for end in (low, high))
+            yield Result(target, 0, weights, *ends)
 
 
-def _filled(inside: np.ndarray, known: np.ndarray | None) -> np.ndarray:
-    """Bins, with the fewest changes, that are these as far as it is not known already."""
-    if known is None:
-        return inside
-    care = np.flatnonzero(known)
-    nearest = np.clip(np.searchsorted(care, np.arange(len(inside)), side="right") - 1, 0, None)
-    filled: np.ndarray = inside[care[nearest]]
-    return filled
-
-
-def _sum(terms: Terms, more: Terms, sign: int) -> Terms:
-    total = dict(terms)
-    for variable, weight in more.items():
-        total[variable] = total.get(variable, 0) + sign * weight
-    return {variable: weight for variable, weight in total.items() if weight}
+def _limits(widths: Sequence[int]) -> list[float]:
+    """Demands that stay below the steps of the price of some lookups, ascending."""
+    steps = sorted({step for width in widths for step in demand_steps(width)})
+    return [step - _RESERVE for step in steps if step > max(_LEAST)]
 
 
 def _integers(ensemble: Ensemble) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

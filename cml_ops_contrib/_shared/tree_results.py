@@ -1,176 +1,210 @@
-"""What branches of trees add: integers in signed digits, divided among results of few bits."""
+"""What results of a tree ensemble are: some digits of what some trees add.
+
+The fewer bits a result has and the less it adds up, the more noise its terms may have and the less
+their lookups cost. So the digits of leaves go to several results, each of some digits and some
+trees, which the client puts together. What a result is does not depend on how trees are computed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import pairwise
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 import numpy as np
 
-__all__ = ["Entries", "Fork", "Terms"]
+from cml_ops_contrib._shared.tree_entries import CODINGS, Coding, Entries, Share, shares
 
-#: Largest root of the sum of squares of a result's weights. Beyond it, lookups must be less noisy
-#: and cost more (measured with concrete-python 2.11: a tenth at 13, half at 20).
-_NORM = 13.0
+__all__ = ["Layout", "Layouts", "Result", "demand", "grouped", "width_of"]
 
-#: A sum of variables: their weights by number; those of a node's indicator are zero or one.
-Terms = dict[int, int]
-
-
-@attrs.frozen(slots=True, eq=False)
-class Fork:
-    """A node of a tree: the branch that was found and the other one, each a fork or a leaf."""
-
-    terms: Terms
-    constant: int
-    found: Fork | int
-    left: Fork | int
+#: Most digits of one result.
+_MOST_DIGITS = 8
+#: How many layouts are tried, those that promise the fewest results first.
+_TRIED = 2
 
 
-@attrs.frozen(slots=True, eq=False)
-class _Part:
-    """Some digits of the weights of some trees: what one result for each target is made of."""
-
-    trees: tuple[int, ...]
-    shift: int
-    digits: np.ndarray
-
-
-@attrs.frozen(slots=True, eq=False)
-class Entries:
-    """What all branches add where they are taken, over what their tree adds otherwise.
+def demand(width: int, square: float) -> float:
+    """What a result asks of the lookups that it adds up, in bits; see `lookup_complexity`.
 
     Parameters
     ----------
-    roots : list of Fork or int
-        The trees; one that is a lone leaf is its number.
-    number : dict of int to int
-        The place of each fork among `forks`, by identity.
-    forks : list of Fork
-        Of all trees, in each from the bottom up.
-    tree : int array of shape (forks,)
-        Which tree each is of.
-    added : int array of shape (forks, targets)
-        What the found branch of each adds over the other.
-    base : int array of shape (targets,)
-        What all trees add where nothing is found, and the constants of indicators.
+    width : int
+        Its bits.
+    square : float
+        Sum of the squares of their weights.
+    """
+    return width + 0.5 * math.log2(max(square, 1.0))
+
+
+def width_of(largest: int) -> int:
+    """Bits of weights of some size: a compiler makes what they are multiplied with as wide."""
+    return largest.bit_length() + 1
+
+
+@attrs.frozen(slots=True, eq=False)
+class Result:
+    """A sum of variables, which counts `2**shift` in a target and is from `low` to `high`."""
+
+    target: int
+    shift: int
+    weights: np.ndarray
+    low: int
+    high: int
+
+    @property
+    def width(self) -> int:
+        """Bits that it needs, counted from its lowest value."""
+        return max(1, (self.high - self.low).bit_length())
+
+
+@attrs.frozen(slots=True, eq=False)
+class Layout:
+    """Which digits of which trees each result holds.
+
+    Parameters
+    ----------
+    coding : Coding
+        Gives digits of integers.
+    count : int
+        How many digits a result holds.
+    groups : tuple of (int, int, tuple of int)
+        Of each result: where its digits begin, counted in `count`; the target; the trees.
     """
 
-    roots: list[Fork | int]
-    number: dict[int, int]
-    forks: list[Fork]
-    tree: np.ndarray
-    added: np.ndarray
-    base: np.ndarray
+    coding: Coding
+    count: int
+    groups: tuple[tuple[int, int, tuple[int, ...]], ...]
 
-    @classmethod
-    def of(cls, roots: list[Fork | int], leaves: np.ndarray) -> Entries:
-        forks, tree, added = [], [], []
-        number: dict[int, int] = {}
-        total = np.zeros(leaves.shape[1], dtype=np.int64)
-        for t, root in enumerate(roots):
-            rest: dict[int, np.ndarray] = {}
-
-            def of(branch: Fork | int, rest: dict[int, np.ndarray] = rest) -> np.ndarray:
-                return leaves[branch] if isinstance(branch, int) else rest[id(branch)]
-
-            for fork in _upward(root):
-                number[id(fork)] = len(forks)
-                forks.append(fork)
-                tree.append(t)
-                added.append(of(fork.found) - of(fork.left))
-                rest[id(fork)] = of(fork.left)
-                total = total + fork.constant * added[-1]
-            total = total + of(root)
-        shape = (len(forks), leaves.shape[1])
-        return cls(
-            roots,
-            number,
-            forks,
-            np.array(tree, dtype=np.int64),
-            np.array(added, dtype=np.int64).reshape(shape),
-            total,
-        )
-
-    def parts(self) -> list[_Part]:
-        """Divide the digits of what is added among results."""
-        digits = _signed_digits(self.added)
-        parts, low = [], 0
-        while low < len(digits):
-            part, high = digits[low], low + 1
-            while high < len(digits):
-                more = part + (digits[high] << (high - low))
-                if self._norm(more) > _NORM:
-                    break
-                part, high = more, high + 1
-            parts += [_Part(trees, low, part) for trees in self._divided(part)]
-            low = high
-        return parts
-
-    def _norm(self, digits: np.ndarray) -> float:
-        return float(np.sqrt((digits.astype(np.float64) ** 2).sum(axis=0).max(initial=0.0)))
-
-    def _divided(self, digits: np.ndarray) -> list[tuple[int, ...]]:
-        """Trees in groups, each of which keeps to the norm as far as a tree alone does."""
-        count = len(self.roots)
-        square = np.zeros((count, digits.shape[1]))
-        np.add.at(square, self.tree, digits.astype(np.float64) ** 2)
-        groups = max(1, int(np.ceil(square.sum(axis=0).max(initial=0.0) / _NORM**2)))
-        ends = np.linspace(0, count, min(groups, count) + 1).astype(int)
-        return [tuple(range(a, b)) for a, b in pairwise(ends.tolist())]
-
-    def weights(self, part: _Part, variables: int) -> np.ndarray:
-        """Weights of all variables in a part, `(variables, targets)`."""
-        total = np.zeros((variables, part.digits.shape[1]), dtype=np.int64)
-        mine = np.isin(self.tree, part.trees)
-        for k in np.flatnonzero(mine).tolist():
-            for variable, weight in self.forks[k].terms.items():
-                total[variable] += weight * part.digits[k]
-        return total
-
-    def range(self, part: _Part) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest value of a part: each tree is in one of its leaves."""
-        zero = np.zeros(part.digits.shape[1], dtype=np.int64)
-        low = high = zero
-        for t in part.trees:
-            ends: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-            for fork in _upward(self.roots[t]):
-                digit = part.digits[self.number[id(fork)]]
-                found, left = (
-                    (zero, zero) if isinstance(branch, int) else ends[id(branch)]
-                    for branch in (fork.found, fork.left)
-                )
-                ends[id(fork)] = (
-                    np.minimum(found[0] + digit, left[0]),
-                    np.maximum(found[1] + digit, left[1]),
-                )
-                # The constants of indicators are in the base.
-                low, high = (end - fork.constant * digit for end in (low, high))
-            least, most = ends.get(id(self.roots[t]), (zero, zero))
-            low, high = low + least, high + most
-        return low, high
+    def results(self, entries: Entries, variables: int) -> list[Result]:
+        """The results for trees that are computed in some way."""
+        found = list(shares(entries, self.coding, self.count))
+        starts = entries.starts[:, 0].tolist()
+        results = []
+        for place, target, trees in self.groups:
+            share = found[place]
+            weights = np.zeros(variables, dtype=np.int64)
+            for t in trees:
+                own = slice(starts[t], starts[t + 1])
+                weights[entries.variable[own]] += share.weights[own, target]
+            low, high = (int(end[list(trees), target].sum()) for end in (share.low, share.high))
+            results.append(Result(target, share.shift, weights, low, high))
+        return results
 
 
-def _upward(root: Fork | int) -> Iterator[Fork]:
-    """The forks of a tree, those below before those above."""
-    stack, order = [root], []
-    while stack:
-        branch = stack.pop()
-        if not isinstance(branch, int):
-            order.append(branch)
-            stack += [branch.found, branch.left]
-    return reversed(order)
+@attrs.frozen(slots=True, eq=False)
+class Layouts:
+    """Finds layouts of few results for trees whose lookups are those of paths."""
+
+    entries: Entries
+    variables: int
+    _shares: dict[tuple[Coding, int], list[Share]] = attrs.field(factory=dict, init=False)
+
+    def best(self, most: float, least: int) -> Layout | None:
+        """The layout of the fewest results, about; None if some tree demands more by itself.
+
+        Parameters
+        ----------
+        most : float
+            What a result may demand of the variables that it adds up.
+        least : int
+            Bits that all results have, whether they need them or not.
+        """
+        options = []
+        for coding in CODINGS:
+            for count in range(1, _MOST_DIGITS + 1):
+                for width in range(least, int(most) + 1):
+                    promised = _promised(self._of(coding, count), width, most)
+                    if promised is not None:
+                        options.append((promised, coding, count, width))
+        options.sort(key=lambda option: option[0])
+        found = [self._laid_out(*option[1:], most) for option in options[:_TRIED]]
+        return min(found, key=lambda layout: len(layout.groups), default=None)
+
+    def _of(self, coding: Coding, count: int) -> list[Share]:
+        key = coding, count
+        if key not in self._shares:
+            self._shares[key] = list(shares(self.entries, coding, count))
+        return self._shares[key]
+
+    def _laid_out(self, coding: Coding, count: int, width: int, most: float) -> Layout:
+        """Put as many trees, one after another, into a result as it may hold."""
+
+        def fits(span: int, largest: int, square: float) -> bool:
+            whole = span < 2**width and width_of(largest) <= width
+            return whole and demand(width, square) <= most
+
+        starts = self.entries.starts[:, 0].tolist()
+        own = [slice(a, b) for a, b in itertools.pairwise(starts)]
+        groups = []
+        for place, share in enumerate(self._of(coding, count)):
+            for target in range(share.weights.shape[1]):
+                weights = share.weights[:, target]
+                spans = (share.high - share.low)[:, target].tolist()
+                mine = np.flatnonzero(share.square[:, target]).tolist()
+                terms = [(self.entries.variable[own[t]], weights[own[t]]) for t in mine]
+                found = grouped(terms, [spans[t] for t in mine], self.variables, fits)
+                groups += [(place, target, tuple(mine[k] for k in group)) for group in found]
+        return Layout(coding, count, tuple(groups))
 
 
-def _signed_digits(values: np.ndarray) -> list[np.ndarray]:
-    """Binary digits -1, 0 and 1 of integers, the lowest first, with no two neighbours set.
+def _promised(parts: Sequence[Share], width: int, most: float) -> int | None:
+    """About how many results shares make if these have so many bits; None if a tree needs more."""
+    total = 0.0
+    square = 4.0 ** (most - width)
+    for share in parts:
+        spans = share.high - share.low
+        if (
+            spans.max(initial=0) >= 2**width
+            or share.square.max(initial=0) > square
+            or width_of(_largest(share.weights)) > width
+        ):
+            return None
+        needed = np.maximum(spans.sum(axis=0) / (2**width - 1), share.square.sum(axis=0) / square)
+        total += np.ceil(needed).sum()
+    return int(total)
 
-    No form has fewer that are not zero (Reitwiesner 1960).
+
+def grouped(
+    terms: Sequence[tuple[np.ndarray, np.ndarray]],
+    spans: Sequence[int],
+    variables: int,
+    fits: Callable[[int, np.ndarray], bool],
+) -> Iterator[list[int]]:
+    """Divide sums, in order, into groups that fit together.
+
+    Parameters
+    ----------
+    terms : sequence of (int array, int array)
+        Of each sum, its variables and their weights.
+    spans : sequence of int
+        By how much each varies.
+    variables : int
+        How many there are.
+    fits : callable
+        `fits(span, largest, square)`: whether a group may vary so much and have weights of such a
+        size and sum of squares.
     """
-    digits = []
-    while values.any():
-        digit = np.where(values % 2, 2 - values % 4, 0)
-        digits.append(digit)
-        values = (values - digit) // 2
-    return digits
+    total = np.zeros(variables, dtype=np.int64)
+    group: list[int] = []
+    span = largest = square = 0
+    for k, (places, more) in enumerate(terms):
+        if group:
+            sums = total[places] + more
+            wider, extent = span + spans[k], max(largest, _largest(sums))
+            larger = square + int((sums**2 - total[places] ** 2).sum())
+            if not fits(wider, extent, float(larger)):
+                yield group
+                group = []
+        if not group:
+            total[:] = 0
+            wider, extent, larger = spans[k], _largest(more), int((more**2).sum())
+        total[places] += more
+        group.append(k)
+        span, largest, square = wider, extent, larger
+    if group:
+        yield group
+
+
+def _largest(weights: np.ndarray) -> int:
+    return int(np.abs(weights).max(initial=0))

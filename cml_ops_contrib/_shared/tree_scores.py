@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cml_core.plugin_api import AttributeValueError, GraphWriter
-from cml_ops_contrib._shared.tree_plan import make_plan
+from cml_ops_contrib._shared.tree_plan import make_plans
 from cml_ops_contrib._shared.trees import Ensemble
 
 __all__ = ["base_values", "samples_of", "write_sums"]
@@ -55,17 +55,20 @@ def write_sums(
     """
     if how not in ("SUM", "AVERAGE"):
         raise AttributeValueError("aggregate_function", how, "SUM or AVERAGE, to be encrypted")
-    plan = make_plan(ensemble)
+    plans = make_plans(ensemble)
     share = 1 / len(ensemble.roots) if how == "AVERAGE" else 1.0
-    whole = writer.constant(plan.base * share + base, dtype)
-    if plan.weights.shape[1] == 0:
+    weights = [np.vstack([plan.join * share, plan.base * share + base]) for plan in plans]
+    if plans[0].weights.shape[1] == 0:
         nothing = writer.constant(np.zeros((1, len(base))), dtype)
         first = writer.cast(writer.add("Gather", x, writer.constant([0]), axis=1), dtype)
+        whole = writer.constant(weights[0][-1], dtype)
         return writer.add("Add", writer.add("MatMul", first, nothing), whole)
-    arrays = [plan.cuts, plan.feature, plan.weights, plan.low, plan.high]
-    for stage in plan.stages:
-        arrays += [stage.index, stage.factor, stage.start, stage.target]
+    arrays = [np.array([len(plan.stages) for plan in plans])]
+    for plan in plans:
+        arrays += [plan.cuts, plan.feature, plan.weights, plan.start, plan.top]
+        for stage in plan.stages:
+            arrays += [stage.index, stage.factor, stage.start, stage.table]
     inputs = [writer.constant(array, array.dtype) for array in arrays]
     sums = writer.add("TreePaths", x, *inputs, domain="cml")
-    join = writer.constant(plan.join * share, dtype)
-    return writer.add("Recombine", sums, join, whole, domain="cml")
+    joins = [writer.constant(each, dtype) for each in weights]
+    return writer.add("Recombine", sums, *joins, domain="cml")

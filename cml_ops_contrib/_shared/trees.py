@@ -52,6 +52,8 @@ class Ensemble:
         What each leaf adds.
     members : dict of int to array
         For nodes of mode MEMBER, the values that take the true branch.
+    stated : bool array of shape (leaves, targets), optional
+        Whether a leaf says anything of a target; without it, all do of all.
     """
 
     feature: np.ndarray
@@ -63,6 +65,7 @@ class Ensemble:
     roots: np.ndarray
     leaves: np.ndarray
     members: dict[int, np.ndarray] = attrs.field(factory=dict)
+    stated: np.ndarray | None = None
 
     @property
     def features(self) -> int:
@@ -100,15 +103,30 @@ class Ensemble:
             at = np.where(inner, np.where(taken, self.true[node], self.false[node]), at)
 
     def aggregated(self, x: np.ndarray, how: str) -> np.ndarray:
-        """What the leaves of all trees add up to (SUM, AVERAGE, MIN, MAX), `(N, targets)`."""
+        """What the leaves of all trees add up to (SUM, AVERAGE, MIN, MAX), `(N, targets)`.
+
+        The least and the largest are of the leaves that say something of a target, else zero.
+        """
         trees, targets = len(self.roots), self.leaves.shape[1]
         step = max(1, _AT_ONCE // max(1, trees * targets))
         parts = []
         for start in range(0, len(x), step):
-            found = self.leaves[self.reached(x[start : start + step])].astype(np.float64)
-            parts.append({"MIN": np.min, "MAX": np.max}.get(how, np.sum)(found, axis=1))
+            leaf = self.reached(x[start : start + step])
+            found = self.leaves[leaf].astype(np.float64)
+            if how in ("MIN", "MAX"):
+                parts.append(self._extreme(found, leaf, how))
+            else:
+                parts.append(found.sum(axis=1))
         total = np.concatenate(parts) if parts else np.zeros((0, targets))
         return total / trees if how == "AVERAGE" else total
+
+    def _extreme(self, found: np.ndarray, leaf: np.ndarray, how: str) -> np.ndarray:
+        function, end = (np.min, np.inf) if how == "MIN" else (np.max, -np.inf)
+        if self.stated is None:
+            return function(found, axis=1, initial=end)
+        stated = self.stated[leaf]
+        best = function(found, axis=1, initial=end, where=stated)
+        return np.where(stated.any(axis=1), best, 0.0)
 
 
 def classic_ensemble(kind: str, targets: int, attributes: dict[str, Any]) -> Ensemble:
@@ -166,7 +184,9 @@ def classic_ensemble(kind: str, targets: int, attributes: dict[str, Any]) -> Ens
     leaves = np.zeros((int((~inner).sum()), targets), dtype=weights.dtype)
     if inner[owner].any():
         raise AttributeValueError(f"{kind}_nodeids", int(number[owner[inner[owner]][0]]), "a leaf")
+    stated = np.zeros(leaves.shape, dtype=bool)
     np.add.at(leaves, (leaf[owner], target), weights)
+    stated[leaf[owner], target] = True
     index = np.where(inner, np.cumsum(inner) - 1, ~leaf)
     branches = []
     for name, ids in (("nodes_truenodeids", true), ("nodes_falsenodeids", false)):
@@ -191,6 +211,7 @@ def classic_ensemble(kind: str, targets: int, attributes: dict[str, Any]) -> Ens
             *(index[branch] for branch in branches),
             index[roots],
             leaves,
+            stated=stated,
         )
     )
 
@@ -240,6 +261,8 @@ def flat_ensemble(attributes: dict[str, Any]) -> Ensemble:
         raise AttributeValueError("leaf_targetids", targets.tolist(), expected)
     leaves = np.zeros((len(weights), count), dtype=weights.dtype)
     leaves[np.arange(len(weights)), targets] = weights
+    stated = np.zeros(leaves.shape, dtype=bool)
+    stated[np.arange(len(weights)), targets] = True
     mode = attributes["nodes_modes"].reshape(-1).astype(np.int64)
     if mode.size and not 0 <= mode.min() <= mode.max() <= Mode.MEMBER:
         raise AttributeValueError("nodes_modes", int(mode.max()), "from 0 to 6")
@@ -264,6 +287,7 @@ def flat_ensemble(attributes: dict[str, Any]) -> Ensemble:
             roots,
             leaves,
             _members(mode, attributes["membership_values"]),
+            stated,
         )
     )
 

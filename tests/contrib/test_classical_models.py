@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from pathlib import Path
 
 import attrs
 import numpy as np
@@ -244,14 +242,3 @@ def test_an_encrypted_prediction_names_the_flower(encrypts_quickly, key_cache):
     np.testing.assert_array_equal(label, wanted[0])
     np.testing.assert_array_equal(probability, wanted[1])
     assert set(label) <= set(NAMES)
-
-
-def test_the_page_on_classical_models_runs(capsys):
-    page = Path(__file__).parents[2] / "docs" / "classical-ml.md"
-    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        exec(code, {})
-    agreed, lookups = capsys.readouterr().out.split()
-    assert float(agreed) > 0.95
-    assert int(lookups) < 120

@@ -1,8 +1,5 @@
 """Models that were trained or calibrated in low precision keep their scales and integers."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -574,15 +571,3 @@ def test_what_pytorch_quantized_keeps_its_integers(how):
     module = cml.NumpyModule.from_onnx(model)
     np.testing.assert_array_equal(module(x), wanted)
     np.testing.assert_array_equal(cml.quantize(module, x, exact())(x), wanted)
-
-
-def test_the_page_on_quantization_aware_training_runs(tmp_path, monkeypatch, capsys):
-    brevitas_of("the page trains with Brevitas")
-    torch_of("the page trains with Brevitas")
-    pytest.importorskip("sklearn", reason="takes digits from scikit-learn")
-    page = Path(__file__).parents[2] / "docs" / "qat.md"
-    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
-    monkeypatch.chdir(tmp_path)
-    with quiet():
-        exec(code, {})
-    assert "lookups of" in capsys.readouterr().out

@@ -1,7 +1,9 @@
 """Tree ensembles: evaluated as onnxruntime does, and computed on encrypted data exactly."""
 
 import itertools
+from collections import Counter
 
+import attrs
 import numpy as np
 import onnx
 import pytest
@@ -11,7 +13,8 @@ from onnx import TensorProto, helper
 
 import cml_core as cml
 from cml_core.errors import NodeError
-from cml_ops_contrib._shared.tree_plan import make_plan
+from cml_core.program.cost import lookup_complexity
+from cml_ops_contrib._shared.tree_plan import Draft, make_plans
 from cml_ops_contrib._shared.trees import Ensemble, classic_ensemble
 
 MODES = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ")
@@ -167,18 +170,19 @@ def ensemble_of(rng, **options):
     return classic_ensemble("target", options.get("targets", 2), attributes)
 
 
-def run_plan(plan, x):
+def run_plan(plan, x, most_bits=4):
     """Everything that a plan says, and that it keeps its promises on the way."""
     bits = (x[:, plan.feature] > plan.cuts).astype(int)
     for stage in plan.stages:
         total = stage.start + (bits[:, stage.index] * stage.factor).sum(axis=-1)
+        count, states = stage.table.shape
         assert (total >= 0).all()
-        assert (total <= stage.target).all()
-        assert stage.target.max() <= 3
-        bits = np.concatenate([bits, total == stage.target], axis=1)
-    results = bits @ plan.weights
-    assert (results >= plan.low).all()
-    assert (results <= plan.high).all()
+        assert (total < states).all()
+        assert states <= 2**most_bits
+        bits = np.concatenate([bits, stage.table[np.arange(count), total]], axis=1)
+    results = bits @ plan.weights + plan.start
+    assert (results >= 0).all()
+    assert (results <= plan.top).all()
     return results @ plan.join + plan.base
 
 
@@ -190,22 +194,171 @@ def run_plan(plan, x):
     features=st.integers(1, 5),
     targets=st.integers(1, 4),
     many_modes=st.booleans(),
+    kinds=st.none() | st.integers(1, 3),
 )
-def test_a_plan_adds_up_what_the_trees_do(seed, trees, depth, features, targets, many_modes):
+def test_a_plan_adds_up_what_the_trees_do(seed, trees, depth, features, targets, many_modes, kinds):
+    rng = np.random.default_rng(seed)
+    modes = MODES if many_modes else MODES[:1]
+    ensemble = ensemble_of(
+        rng, trees=trees, depth=depth, features=features, targets=targets, modes=modes
+    )
+    if kinds is not None:
+        # Leaves of few different values, by which packed subtrees are told apart. If none were
+        # negative, one target might be what the others leave, and with their errors.
+        values = -np.abs(rng.normal(size=(kinds, targets))).astype("f")
+        leaves = values[rng.integers(kinds, size=len(ensemble.leaves))]
+        ensemble = attrs.evolve(ensemble, leaves=leaves)
+    x = samples(rng, 300, features)
+    wanted = ensemble.aggregated(x, "SUM")
+    # Each leaf is rounded to a 4096th of the largest.
+    most = trees * np.abs(ensemble.leaves).max(initial=0.0) / 2**13
+    for plan in make_plans(ensemble):
+        assert np.abs(run_plan(plan, x) - wanted).max() <= most * 1.001 + 1e-6
+        if modes == MODES[:1]:
+            forks = len(ensemble.feature)
+            assert plan.lookups <= max(0, forks - int((ensemble.roots >= 0).sum()))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    trees=st.integers(1, 3),
+    depth=st.integers(1, 5),
+    features=st.integers(1, 8),
+    targets=st.integers(1, 2),
+    many_modes=st.booleans(),
+)
+def test_packed_trees_add_up_the_same(seed, trees, depth, features, targets, many_modes):
     rng = np.random.default_rng(seed)
     modes = MODES if many_modes else MODES[:1]
     ensemble = ensemble_of(
         rng, trees=trees, depth=depth, features=features, targets=targets, modes=modes
     )
     x = samples(rng, 300, features)
-    plan = make_plan(ensemble)
     wanted = ensemble.aggregated(x, "SUM")
-    # Each leaf is rounded to a 4096th of the largest.
     most = trees * np.abs(ensemble.leaves).max(initial=0.0) / 2**13
-    assert np.abs(run_plan(plan, x) - wanted).max() <= most * 1.001 + 1e-6
-    if modes == MODES[:1]:
-        forks = len(ensemble.feature)
-        assert plan.lookups <= max(0, forks - int((ensemble.roots >= 0).sum()))
+    draft = Draft.of(ensemble)
+    # Whether they are cheap or not.
+    plans = [*draft.summed(), *itertools.chain(*draft.told())]
+    for plan in plans:
+        assert np.abs(run_plan(plan, x) - wanted).max() <= most * 1.001 + 1e-6
+
+
+def test_plans_with_as_many_results_have_the_same_results():
+    rng = np.random.default_rng(2)
+    ensemble = ensemble_of(rng, trees=4, depth=4, targets=1)
+    leaves = rng.choice(np.float32([0.0, 0.25, 1.0]), (len(ensemble.leaves), 1))
+    ensemble = attrs.evolve(ensemble, leaves=leaves)
+    for plans in Draft.of(ensemble).told():
+        paths, packed = plans
+        np.testing.assert_array_equal(paths.join, packed.join)
+        np.testing.assert_allclose(paths.base, packed.base, atol=1e-12)
+        np.testing.assert_array_equal(paths.top, packed.top)
+
+
+def complete(rng, depth, features, leaves=None):
+    """Attributes of a complete tree of one target, whose nodes test one feature after another."""
+    count = 2**depth - 1
+    inner = np.arange(2 * count + 1) < count
+    below = 2 * np.arange(len(inner))
+    weights = rng.normal(size=count + 1) if leaves is None else np.array(leaves)
+    return {
+        "nodes_treeids": [0] * len(inner),
+        "nodes_nodeids": list(range(len(inner))),
+        "nodes_featureids": np.where(inner, np.arange(len(inner)) % features, 0).tolist(),
+        "nodes_modes": np.where(inner, "BRANCH_LEQ", "LEAF").tolist(),
+        "nodes_values": np.where(inner, rng.normal(size=len(inner)) / 2, 0.0).tolist(),
+        "nodes_truenodeids": np.where(inner, below + 1, 0).tolist(),
+        "nodes_falsenodeids": np.where(inner, below + 2, 0).tolist(),
+        "target_treeids": [0] * (count + 1),
+        "target_nodeids": list(range(count, len(inner))),
+        "target_ids": [0] * (count + 1),
+        "target_weights": weights.astype(float).tolist(),
+        "n_targets": 1,
+    }
+
+
+def lone_tree(depth, features, leaves=None):
+    """A module of a complete tree, and samples."""
+    rng = np.random.default_rng(depth)
+    attributes = complete(rng, depth, features, leaves)
+    model = tree_model("TreeEnsembleRegressor", attributes, features=features)
+    return cml.NumpyModule.from_onnx(model), rng.normal(size=(400, features)).astype("f")
+
+
+def widths_of(report):
+    """How many lookups there are of each width."""
+    total = Counter()
+    for node in report.nodes:
+        total.update(node.lookups)
+    return dict(total)
+
+
+@pytest.mark.parametrize(
+    ("depth", "features", "leaves", "widths"),
+    [
+        # Three comparisons are eight values.
+        (2, 3, None, {3: 1}),
+        # A lookup that gives a bit, where paths cost two.
+        (2, 3, [0, 1, 1, 0], {3: 1}),
+        # Each side of the root: three comparisons, and whether it is that side.
+        (3, 7, None, {4: 2}),
+        # Each of two features is in one of four bins at most.
+        (3, 2, None, {4: 1}),
+        # Too many values for one lookup, and too many lookups for packing.
+        (4, 15, None, {2: 14}),
+    ],
+)
+def test_a_lone_tree_is_packed_where_that_is_cheaper(depth, features, leaves, widths):
+    module, x = lone_tree(depth, features, leaves)
+    quantized = cml.quantize(module, x[:50])
+    report = quantized.report()
+    assert widths_of(report) == widths
+    # What paths cost whose results have as many bits as they may.
+    assert report.complexity < (2**depth - 2) * lookup_complexity(2, 6.0)
+    wanted = module(x)
+    assert np.abs(quantized(x) - wanted).max() <= np.abs(wanted).max() / 2**12
+
+
+@pytest.mark.parametrize(
+    ("config", "widths"),
+    [
+        ({"thresholds": "bins"}, {4: 2}),
+        # Comparisons are lookups of four bits, which would be dearer if leaves were read off some.
+        ({"thresholds": "uniform", "input_bits": 4}, {2: 6, 4: 7}),
+    ],
+)
+def test_how_comparisons_are_encrypted_decides_too(config, widths):
+    module, x = lone_tree(3, 7)
+    quantized = cml.quantize(module, x, cml.QuantConfig(**config))
+    assert widths_of(quantized.report()) == widths
+
+
+def test_a_packed_tree_is_as_exact_simulated_stored_and_exported(tmp_path):
+    pytest.importorskip("concrete", reason="needs a compiler")
+    module, x = lone_tree(3, 7)
+    quantized = cml.quantize(module, x[:50])
+    wanted = quantized(x)
+    quantized.save(tmp_path / "tree.cml")
+    circuit = quantized.compile()
+    # Six paths of two bits would cost 3.3e8.
+    assert circuit.report.complexity < 2.9e8
+    for got in (
+        cml.QuantizedModule.load(tmp_path / "tree.cml")(x),
+        circuit.simulate(x),
+        in_onnxruntime(quantized.to_onnx(), x)[0],
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+@pytest.mark.fhe
+@pytest.mark.usefixtures("encrypts_quickly")
+def test_decrypted_results_of_a_packed_tree_are_the_integers(key_cache):
+    module, x = lone_tree(3, 7)
+    quantized = cml.quantize(module, x[:50])
+    circuit = quantized.compile(cml.FheOptions(key_cache=key_cache))
+    circuit.keygen()
+    np.testing.assert_array_equal(circuit.predict(x[:4]), quantized(x[:4]))
 
 
 def test_of_probabilities_one_class_is_what_the_others_leave():
@@ -217,7 +370,7 @@ def test_of_probabilities_one_class_is_what_the_others_leave():
         ensemble.roots,
         shares,
     )
-    plan = make_plan(ensemble)
+    (plan,) = make_plans(ensemble)
     x = samples(rng)
     assert np.abs(run_plan(plan, x) - ensemble.aggregated(x, "SUM")).max() < 3 * 2 / 2**12
     # One target is computed from the results of the others.
@@ -227,10 +380,10 @@ def test_of_probabilities_one_class_is_what_the_others_leave():
 def test_deep_trees_are_looked_up_at_two_bits():
     rng = np.random.default_rng(1)
     ensemble = ensemble_of(rng, trees=2, depth=10, features=12, targets=1)
-    plan = make_plan(ensemble)
+    plan, *_ = make_plans(ensemble)
     assert len(plan.stages) > 1
     x = samples(rng, 500, 12)
-    error = np.abs(run_plan(plan, x) - ensemble.aggregated(x, "SUM")).max()
+    error = np.abs(run_plan(plan, x, most_bits=2) - ensemble.aggregated(x, "SUM")).max()
     assert error <= 2 * np.abs(ensemble.leaves).max() / 2**13 * 1.001
 
 
@@ -259,7 +412,8 @@ def test_a_uniform_grid_moves_thresholds_by_half_a_step_at_most():
     x = rng.uniform(-2, 2, (3000, 4)).astype("f")
     config = cml.QuantConfig(thresholds="uniform", input_bits=6)
     quantized = cml.quantize(module, x, config)
-    cuts = make_plan(ensemble_of(np.random.default_rng(8), targets=1, trees=1, depth=2)).cuts
+    ensemble = ensemble_of(np.random.default_rng(8), targets=1, trees=1, depth=2)
+    cuts = make_plans(ensemble)[0].cuts
     far = (np.abs(x[:, :, np.newaxis] - cuts).min(axis=2) > 4 / 2**6).all(axis=1)
     assert far.sum() > 500
     np.testing.assert_allclose(quantized(x)[far], module(x)[far], atol=0.01)
