@@ -23,7 +23,7 @@ from cml_core.program.instructions import Instruction, Interval, Opcode, Program
 
 LOOKUPS, RESULTS = 32, 10
 WIDTHS = range(1, 17)
-RESULT_BITS = range(4, 27)
+RESULT_BITS = range(1, 27)
 # Terms of a result: their gains are a quarter of a bit apart.
 TERMS = (8, 11, 16, 23)
 

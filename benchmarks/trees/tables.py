@@ -97,8 +97,8 @@ What the client learns of the model differs, and complexity has to be read with 
   much as Concrete-ML does.
 - cml's `"thermometer"` and `"bins"` tell it all thresholds that the ensemble compares each feature
   with, though not in which tree or where in it, nor what leaves are worth.
-- With all three the client decrypts sums of what the leaves count, over all trees or half of them,
-  some binary digits at a time.
+- With all three the client decrypts sums of what the leaves count, over all trees or several of
+  them, some binary digits at a time.
 """
 GOALS_TEXT = """
 ### How many times cheaper
