@@ -16,6 +16,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 pytest.importorskip("skl2onnx", reason="skl2onnx is not installed")
 
 from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
@@ -26,7 +27,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import cml_core as cml
 import cml_frontends.sklearn as front
 from cml_core.errors import CmlError, ConfigError, MissingLibraryError
-from cml_frontends.sklearn import NotQuantizedError, compile_sklearn_model, from_fitted
+from cml_frontends.sklearn import (
+    NotQuantizedError,
+    compile_sklearn_model,
+    from_fitted,
+    sklearn_to_onnx,
+)
 from cml_frontends.sklearn.table import ROWS
 from tests.frontends.estimators import CASES, fitted, make, needs_library, split
 
@@ -313,6 +319,23 @@ def test_hummingbird_leads_to_integers_too():
     model = compile_sklearn_model(case.model, case.X_train, via="hummingbird", compile=False)
     label, _ = model.predict(case.X_test)
     assert np.mean(label == case.y_test) >= case.model.score(case.X_test, case.y_test) - 0.01
+
+
+@pytest.mark.parametrize("dataset", ["breast cancer", "digits"])
+@pytest.mark.parametrize("thresholds", ["thermometer", "bins"])
+def test_forests_by_hummingbird_decide_as_their_float_model(dataset, thresholds):
+    pytest.importorskip("hummingbird.ml", reason="Hummingbird is not installed")
+    X_train, X_test, y_train, _ = split(dataset, scaled=False)
+    forest = RandomForestClassifier(10, max_depth=4, random_state=0).fit(X_train, y_train)
+    reports = {}
+    for via in ("skl2onnx", "hummingbird"):
+        module = cml.NumpyModule.from_onnx(sklearn_to_onnx(forest, X_train, via=via))
+        quantized = cml.quantize(module, X_train, cml.QuantConfig(thresholds=thresholds))
+        labels, probabilities = quantized(X_test)
+        np.testing.assert_array_equal(labels, forest.predict(X_test))
+        np.testing.assert_allclose(probabilities, forest.predict_proba(X_test), atol=2e-3)
+        reports[via] = quantized.report()
+    assert reports["hummingbird"].complexity < 2.5 * reports["skl2onnx"].complexity
 
 
 def test_searches_find_bits():
