@@ -4,9 +4,12 @@
 #   make test                 all tests, with concrete-python (Python 3.11 or later)
 #   make test-concrete-numpy  the tests that encrypt, with concrete-numpy (Python 3.10)
 #   make lint                 formatter, linter, types, architecture
-#   make docs, make bench     documentation; benchmarks
+#   make docs, make bench     documentation, in docs/_build/html; benchmarks
+#   make docs-generate        the pages about operators, commands and estimators, written anew
+#   make docs-check           every page of the documentation in a browser, at two widths
 #   make bench-fhe            cml beside Concrete-ML (Python 3.10 for the latter)
 #   make bench-trees          the same on tree ensembles
+#   make bench-float          float models beside onnxruntime and onnx.reference
 
 PYTHON ?= python3
 # With pyenv, the variable picks a 3.10; elsewhere python3.10 is found as it is.
@@ -18,12 +21,18 @@ VENVCONCRETEML := .venv-concrete-ml
 BENCH_FHE ?=
 # What `make bench-trees` passes on: --encrypt, --resume, --data ...
 BENCH_TREES ?=
+# What `make bench-float` passes on: --only, --seconds
+BENCH_FLOAT ?=
 RUN := $(VENV)/bin
 PIP := -m pip install --quiet --disable-pip-version-check -c constraints.txt
+CML := -e '.[fhe,dev]'
 DIGITS := docs/examples/digits
+# Concrete brings hundreds of megabytes: a download that breaks off is taken up, then tried anew.
+export PIP_RESUME_RETRIES := 20
+retry = $(1) || { sleep 30; $(1); } || { sleep 120; $(1); }
 PYTEST := pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-fast test-concrete-numpy lint format docs bench bench-fhe bench-trees clean
+.PHONY: demo test test-fast test-concrete-numpy lint format docs docs-check docs-generate bench bench-fhe bench-trees bench-float clean
 
 demo: $(VENV)/.ready
 	$(RUN)/cml ops list
@@ -51,7 +60,19 @@ format: $(VENV)/.ready
 
 docs: $(VENV)/.ready
 	$(RUN)/python $(PIP) -e '.[docs]'
-	$(RUN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	$(RUN)/python docs/generate_operators.py --check
+	$(RUN)/python docs/generate_reference.py --check
+	$(RUN)/sphinx-build -W -n --keep-going -E -q -j auto -b html docs docs/_build/html
+
+# Looks at every page in a browser: a Chromium on PATH, or the one that CHROMIUM names.
+docs-check: docs
+	$(RUN)/python $(PIP) -e '.[docs-check]'
+	$(RUN)/python docs/check_site.py $(if $(CHROMIUM),--chromium $(CHROMIUM)) $(DOCS_CHECK)
+
+# Writes the pages that are made from operators, commands and estimators.
+docs-generate: $(VENV)/.ready
+	$(RUN)/python docs/generate_operators.py
+	$(RUN)/python docs/generate_reference.py
 
 bench: $(VENV)/.ready
 	$(RUN)/python benchmarks/digits.py --encrypt
@@ -67,16 +88,20 @@ bench-trees: $(VENV)/.ready $(VENVCONCRETEML)/.ready
 	$(RUN)/python benchmarks/trees/run.py \
 		--concrete-ml $(VENVCONCRETEML)/bin/python $(BENCH_TREES)
 
+bench-float: $(VENV)/.ready
+	$(RUN)/python $(PIP) -e '.[bench]'
+	$(RUN)/python benchmarks/float/run.py $(BENCH_FLOAT)
+
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/python $(PIP) --upgrade pip 'setuptools<81' wheel
-	$(RUN)/python $(PIP) -e '.[fhe,dev]'
+	$(call retry,$(RUN)/python $(PIP) $(CML))
 	touch $@
 
 $(VENV310)/.ready: pyproject.toml constraints.txt
 	$(PYTHON310) -m venv $(VENV310)
 	$(VENV310)/bin/python $(PIP) --upgrade pip 'setuptools<81' wheel
-	$(VENV310)/bin/python $(PIP) -e '.[fhe,dev]'
+	$(call retry,$(VENV310)/bin/python $(PIP) $(CML))
 	touch $@
 
 $(VENVCONCRETEML)/.ready: benchmarks/fhe/constraints-concrete-ml.txt
