@@ -240,3 +240,18 @@ def test_an_unknown_observer_is_refused_with_those_there_are():
     with pytest.raises(ConfigError, match="minmax") as raised:
         cml.calibrate(cml.NumpyModule.from_onnx(relu_model()), np.zeros((1, 4)), observer="median")
     assert (raised.value.argument, raised.value.value) == ("observer", "median")
+
+
+@pytest.mark.parametrize("place", ["inputs", "outputs"])
+def test_a_hook_cannot_change_what_other_nodes_read(place):
+    def hook(ctx, inputs, outputs, attributes):
+        (inputs if place == "inputs" else outputs)[0][...] = 0
+
+    careless = plugin("Careless", calibration_hook=hook)
+    module = module_of(
+        node("Careless", ["x"], ["a"], domain="test"),
+        node("Neg", ["a"], ["y"]),
+        registry=registry_with(careless=careless),
+    )
+    with pytest.raises(NodeError, match=r"its calibration hook raised ValueError.*read-only"):
+        cml.calibrate(module, rows(1, 2))

@@ -81,8 +81,8 @@ def _observe(
         if hook is not None:
             recorder.turn_to(bound.name, bound.node.inputs, graph.constants)
             try:
-                hook(recorder, tensors, outputs, bound.attributes)
-            except Exception as error:
+                hook(recorder, _read_only(tensors), _read_only(outputs), bound.attributes)
+            except (Exception, SystemExit) as error:
                 reason = f"its calibration hook raised {type(error).__name__}: {error}".rstrip(".")
                 raise NodeError(bound.name, bound.key.op_type, reason) from error
         return outputs
@@ -90,6 +90,17 @@ def _observe(
     for name, value in feeds.items():
         recorder.observe(name, value)
     interpret(graph.nodes, {**graph.constants, **feeds}, (), evaluate)
+
+
+def _read_only(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The tensors as hooks see them: the nodes that follow read the same memory."""
+    seen = []
+    for tensor in tensors:
+        if isinstance(tensor, np.ndarray):
+            tensor = tensor.view()
+            tensor.flags.writeable = False
+        seen.append(_read_only(tensor) if isinstance(tensor, tuple) else tensor)
+    return tuple(seen)
 
 
 def _by_name(module: NumpyModule, data: Any) -> Mapping[str, Any]:

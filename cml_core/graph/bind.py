@@ -124,7 +124,7 @@ def _prepared(
     try:
         with np.errstate(all="ignore"):
             return prepare(*known, **attributes)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"it cannot be prepared: {error}".rstrip(".")
         raise NodeError(node.name, key.op_type, reason) from error
 

@@ -214,9 +214,12 @@ def evaluate(bound: BoundNode, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
         raise
     except CmlError as error:
         raise NodeError(bound.name, bound.key.op_type, error.message().rstrip(".")) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         shapes = ", ".join(map(_described, tensors))
-        reason = f"{str(error).rstrip('.') or type(error).__name__} (inputs: {shapes})"
+        said, name = str(error).rstrip("."), type(error).__name__
+        if isinstance(error, SystemExit):  # Its text is a status, or nothing.
+            said = f"{name}: {said}"
+        reason = f"{said or name} (inputs: {shapes})"
         raise NodeError(bound.name, bound.key.op_type, reason) from error
 
 

@@ -91,7 +91,8 @@ class InputCode:
         top = self.offset + self.scale * (self.levels - 1)
         if isinstance(top, np.ndarray):
             return "outside the range that is calibrated for each of its elements"
-        return f"outside the calibrated range [{self.offset:g}, {top:g}]"
+        # Zero is added as it turns a negative zero into zero.
+        return f"outside the calibrated range [{self.offset + 0.0:g}, {top + 0.0:g}]"
 
     def precision(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """In which floats inputs of a dtype are quantized: float32 where it is exact enough."""
@@ -141,6 +142,13 @@ class InputCode:
             np.maximum(place, first, out=place)
             np.minimum(place, last, out=place)
         return count
+
+
+def _count_nan(samples: np.ndarray) -> int:
+    """How many samples `(N, *S)` have a NaN."""
+    if samples.dtype.kind not in "fV" or not samples.size:
+        return 0
+    return int(np.isnan(samples).reshape(len(samples), -1).any(axis=1).sum())
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -233,10 +241,18 @@ class ClientSide:
         codes = []
         for code in self.inputs:
             integers, outside = code.encode(samples[code.name])
-            if outside:
+            nan = _count_nan(samples[code.name]) if outside else 0
+            if nan:
                 warnings.warn(
-                    f"{outside} of {len(integers)} samples have values of input {code.name!r} "
-                    f"{code.outside}; they were saturated",
+                    f"{nan} of {len(integers)} samples have NaN in input {code.name!r}; the lowest "
+                    "value is encrypted in its place, and their results are not the model's",
+                    SaturationWarning,
+                    stacklevel=4,
+                )
+            if outside > nan and isinstance(code, InputCode):
+                warnings.warn(
+                    f"{outside - nan} of {len(integers)} samples have values of input "
+                    f"{code.name!r} {code.outside}; they were saturated",
                     SaturationWarning,
                     stacklevel=4,
                 )
@@ -265,20 +281,22 @@ class ClientSide:
         """Run the tail on all samples at once where it is safe, else one after another."""
         names = [spec.name for spec in tail.inputs]
         wanted = [spec.name for spec in tail.outputs]
+        declared = any(spec.shape is not None for spec in tail.inputs)
         whole = self.layout.batched and all(
-            real[n].ndim >= 2 and real[n].shape[1] == 1 for n in names
+            real[n].ndim >= 2 and real[n].shape[1] == 1 and not declared for n in names
         )
         if whole:
             feeds = {n: real[n][:, 0] for n in names}
             results = self._interpret(tail, feeds, wanted)
             if all(np.ndim(results[n]) >= 1 and len(results[n]) == count for n in wanted):
                 return {n: results[n][:, np.newaxis] for n in wanted}
-        each = [self._interpret(tail, {n: real[n][i] for n in names}, wanted) for i in range(count)]
-        return (
-            {n: np.stack([one[n] for one in each]) for n in wanted}
-            if each
-            else {n: np.zeros((0, 1)) for n in wanted}
-        )
+        # Of no samples, one of zeros shows shapes and dtypes.
+        some = {n: real[n] for n in names}
+        if not count:
+            some = {n: np.zeros((1, *a.shape[1:]), a.dtype) for n, a in some.items()}
+        rows = range(max(count, 1))
+        each = [self._interpret(tail, {n: some[n][i] for n in names}, wanted) for i in rows]
+        return {n: np.stack([one[n] for one in each])[:count] for n in wanted}
 
     @staticmethod
     def _interpret(

@@ -63,11 +63,6 @@ class CutCode:
         return (len(self.cuts) if self.form == "thermometer" else len(self.elements),)
 
     @property
-    def outside(self) -> str:
-        """What a value that is not calibrated for is, in words."""
-        return "that are not numbers"
-
-    @property
     def starts(self) -> np.ndarray:
         """Where the cuts of each element that has some begin."""
         starts: np.ndarray = np.searchsorted(self.element, self.elements)

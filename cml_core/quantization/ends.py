@@ -29,6 +29,8 @@ _CLIENT_TABLE = 2**20
 #: Bits from which on the steps of an element of an input are fine enough to leave room at both
 #: ends of its range: one of many is easily outside of what calibration saw.
 _ROOMY = 8
+#: How far from a whole number of steps an offset may be to count as one, relatively.
+_WHOLE = 1e-12
 
 
 def encrypted_input(
@@ -55,17 +57,15 @@ def encrypted_input(
     top = 2**config.input_bits - 1
     grid = stats.grids.get(spec.name)
     proposed = grid is not None and grid.levels > 1
+    each = _codes_of_elements(spec.name, samples, config)
     if grid is not None and proposed:
         code = InputCode(
             spec.name, samples.shape[1:], grid.scale, grid.offset, grid.levels, grid.clips
         )
     elif dtype.kind in "iub" and high - low <= top:
         code = InputCode(spec.name, samples.shape[1:], 1.0, low, int(high - low) + 1)
-    elif config.input_scales == "each" and low < high:
-        scales, offsets = _scales_of_elements(samples, config)
-        # Other observers leave out the ends of what they see, which then are to saturate.
-        clips = config.observer != "minmax"
-        code = InputCode(spec.name, samples.shape[1:], scales, offsets, top + 1, (clips, clips))
+    elif each is not None and low < high:
+        code = each
     elif not low < high:
         code = InputCode(spec.name, samples.shape[1:], abs(low) or 1.0, min(low, 0.0), 2)
     else:
@@ -81,19 +81,30 @@ def encrypted_input(
     return (code,), tensor.named(spec.name, spec.name)
 
 
-def _scales_of_elements(samples: np.ndarray, config: QuantConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and offset of each element of an input of samples `(N, *S)`."""
+def _codes_of_elements(name: str, samples: np.ndarray, config: QuantConfig) -> InputCode | None:
+    """Give each element of an input of samples `(N, *S)` a scale; None if none is asked for.
+
+    Nor are there any if no element ever changes.
+    """
+    if config.input_scales != "each" or not samples.size:
+        return None
     values = samples.reshape(len(samples), -1).T
     low, high = channel_ranges(values, config.observer, config.input_bits)
     if config.input_bits >= _ROOMY:
         room = config.margin * (high - low)
         low, high = low - room, high + room
-    scale = (high - low) / (2**config.input_bits - 1)
+    levels = 2**config.input_bits
+    scale = (high - low) / (levels - 1)
+    if not scale.any():
+        return None
     # An element that never changed may yet; by how much, the others say.
     scale = np.where(scale > 0, scale, scale.max())
     zero = (low <= 0.0) & (high >= 0.0)
     low = np.where(zero, -scale * np.rint(-low / scale), low)
-    return scale.reshape(samples.shape[1:]), low.reshape(samples.shape[1:])
+    scale, low = scale.reshape(samples.shape[1:]), low.reshape(samples.shape[1:])
+    # Other observers leave out the ends of what they see, which then are to saturate.
+    clips = config.observer != "minmax"
+    return InputCode(name, samples.shape[1:], scale, low, levels, (clips, clips))
 
 
 def decoded_output(
@@ -120,7 +131,7 @@ def decoded_output(
         parameters = affine_parameters(tensor)
     if parameters is not None:
         scale, offset = parameters
-        code = OutputCode(name, tensor.dtype, tensor.channel, scale, offset)
+        code = OutputCode(name, tensor.dtype, tensor.channel, scale, _whole(offset, scale))
     else:
         interval = tensor.register.interval
         table = _table(tensor.decode, interval)
@@ -128,6 +139,18 @@ def decoded_output(
     if divided is None:
         return tensor.register, code
     return divided.register, attrs.evolve(code, digits=divided.worth)
+
+
+def _whole(offset: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Make offsets whole steps where they are so but for float64's rounding.
+
+    An integer then decodes to zero itself, and not to just below, of which the client could not
+    take a root or a logarithm.
+    """
+    steps = np.divide(offset, scale, out=np.zeros_like(offset), where=scale != 0)
+    whole = np.rint(steps)
+    near = (scale != 0) & (np.abs(steps - whole) <= _WHOLE * np.maximum(1, np.abs(whole)))
+    return np.where(near, whole * scale, offset)
 
 
 def _narrowed(

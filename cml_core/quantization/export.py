@@ -290,6 +290,8 @@ def _shapes_of_batch(
     tail: NumpyModule, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, tuple[int, ...]] | None:
     """Shapes of one sample of what the tail makes of several at once; None if it cannot."""
+    if any(spec.shape is not None for spec in tail.inputs):
+        return None
     if not all(shape and shape[0] == 1 for shape in shapes.values()):
         return None
     count = 11  # Hardly the size of another axis.

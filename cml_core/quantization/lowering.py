@@ -119,7 +119,8 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
     encrypted = {output.name: output.dtype for output in outputs}
     tail = None
     if split.tail:
-        tail = _bind_tail(extract_tail(graph, split.tail, encrypted, clear), split)
+        shapes = {out.name: out.channel.shape for out in outputs} if split.takes_shapes else {}
+        tail = _bind_tail(extract_tail(graph, split.tail, encrypted, clear, shapes), split)
     kept = {n: clear[n] for n in clear if n in {spec.name for spec in graph.outputs}}
     layout = SampleLayout(graph.inputs, graph.outputs, batch_axes)
     client = ClientSide(layout, tuple(codes), tuple(outputs), tail, kept)
@@ -176,7 +177,7 @@ def _lower_node(ctx: LoweringContext, tensors: tuple[Any, ...]) -> tuple[Any, ..
         if type(error).__module__ != "cml_core.errors" or _has_node(error):
             raise
         ctx.refuse(error.message().rstrip("."))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}".rstrip(".")
         raise QuantizationError(bound.name, bound.key.op_type, reason) from error
     return tuple(

@@ -32,12 +32,16 @@ class Split:
         Tensors that the server returns: model outputs and inputs of the tail.
     encrypted : frozenset of str
         Tensors whose values depend on encrypted inputs.
+    takes_shapes : bool
+        Whether the tail is given something that follows from the shape of a sample, so that it
+        must be computed sample by sample.
     """
 
     server: tuple[BoundNode, ...]
     tail: tuple[BoundNode, ...]
     boundary: tuple[str, ...]
     encrypted: frozenset[str]
+    takes_shapes: bool = False
 
 
 def split_tail(graph: BoundGraph, *, client_tail: bool) -> Split:
@@ -48,9 +52,11 @@ def split_tail(graph: BoundGraph, *, client_tail: bool) -> Split:
     that it belongs there. If nothing would be left for the server, all of it is the server's.
     """
     encrypted = _encrypted_names(graph)
+    shapes = _names_of_shapes(graph, encrypted)
     ours = [n for n in graph.nodes if any(name in encrypted for name in n.node.outputs)]
-    tail = _tail(ours, encrypted) if client_tail else set()
-    if len(tail) == len(ours) and any(n.plugin.quantized for n in ours):
+    moving = [n for n in graph.nodes if any(x in encrypted | shapes for x in n.node.outputs)]
+    tail = _tail(moving, encrypted) if client_tail else set()
+    if all(n.name in tail for n in ours) and any(n.plugin.quantized for n in ours):
         tail = set()
     in_tail = [bound for bound in graph.nodes if bound.name in tail]
     server = [bound for bound in graph.nodes if bound.name not in tail]
@@ -58,7 +64,14 @@ def split_tail(graph: BoundGraph, *, client_tail: bool) -> Split:
     wanted = [spec.name for spec in graph.outputs]
     wanted += [name for bound in in_tail for name in bound.node.inputs]
     boundary = dict.fromkeys(n for n in wanted if n in encrypted and n not in made_by_tail)
-    return Split(tuple(server), tuple(in_tail), tuple(boundary), frozenset(encrypted))
+    given = {name for bound in in_tail for name in bound.node.inputs} - made_by_tail
+    return Split(
+        tuple(server),
+        tuple(in_tail),
+        tuple(boundary),
+        frozenset(encrypted),
+        takes_shapes=not given.isdisjoint(shapes),
+    )
 
 
 def _encrypted_names(graph: BoundGraph) -> set[str]:
@@ -69,6 +82,16 @@ def _encrypted_names(graph: BoundGraph) -> set[str]:
         if any(name in encrypted for name in bound.node.inputs):
             encrypted.update(filter(None, bound.node.outputs))
     return encrypted
+
+
+def _names_of_shapes(graph: BoundGraph, encrypted: set[str]) -> set[str]:
+    """Clear tensors that follow from shapes of encrypted ones."""
+    found: set[str] = set()
+    for bound in graph.nodes:
+        clear = [name for name in bound.node.outputs if name and name not in encrypted]
+        if any(name in encrypted or name in found for name in bound.node.inputs):
+            found.update(clear)
+    return found
 
 
 def _tail(nodes: list[BoundNode], encrypted: set[str]) -> set[str]:
@@ -92,7 +115,9 @@ def _tail(nodes: list[BoundNode], encrypted: set[str]) -> set[str]:
             or bound.plugin.tail
             or not bound.plugin.quantized
         )
-        if begins or operands & made_by_tail:
+        # Of a shape alone, nothing needs to come back from the server.
+        begins = begins and not encrypted.isdisjoint(bound.node.outputs)
+        if begins or made_by_tail.intersection(bound.node.inputs):
             tail.add(bound.name)
             made_by_tail.update(bound.node.outputs)
     return tail
@@ -103,6 +128,7 @@ def extract_tail(
     nodes: Iterable[BoundNode],
     boundary: Mapping[str, np.dtype[Any]],
     clear: Mapping[str, np.ndarray],
+    shapes: Mapping[str, tuple[int, ...]],
 ) -> onnx.ModelProto:
     """Return the tail as an ONNX model of its own.
 
@@ -116,6 +142,9 @@ def extract_tail(
         Its inputs.
     clear : mapping of str to array
         Clear tensors that its nodes may use.
+    shapes : mapping of str to tuple of int
+        What its inputs are declared to have: those of one sample if it is computed sample by
+        sample. Of others, nothing is said.
     """
     nodes = tuple(nodes)
     model = graph.graph.onnx_model
@@ -127,7 +156,11 @@ def extract_tail(
         helper.make_graph(
             [protos[bound.node.outputs] for bound in nodes],
             "tail",
-            [_value(name, dtype) for name, dtype in boundary.items() if name in used],
+            [
+                _value(name, dtype, shapes.get(name))
+                for name, dtype in boundary.items()
+                if name in used
+            ],
             [_value(spec.name, spec.dtype) for spec in outputs],
             [numpy_helper.from_array(np.array(clear[n]), n) for n in sorted(used & set(clear))],
         ),
@@ -138,6 +171,8 @@ def extract_tail(
     )
 
 
-def _value(name: str, dtype: np.dtype[Any] | None) -> onnx.ValueInfoProto:
+def _value(
+    name: str, dtype: np.dtype[Any] | None, shape: tuple[int, ...] | None = None
+) -> onnx.ValueInfoProto:
     kind = TensorProto.UNDEFINED if dtype is None else helper.np_dtype_to_tensor_dtype(dtype)
-    return helper.make_tensor_value_info(name, kind, None)
+    return helper.make_tensor_value_info(name, kind, shape)

@@ -1,0 +1,129 @@
+"""The client's part: shapes within it, samples one by one, and what is no number."""
+
+import numpy as np
+import pytest
+
+import cml_core as cml
+from cml_core.errors import ExportError, NodeError, QuantizationError
+from cml_core.quantization.client import SaturationWarning
+from tests.models import make_model, node, plugin, registry_with
+from tests.networks import Net, samples
+
+
+def images(count=8):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, 2, 5, 5)).astype(np.float32)
+
+
+def convolved(net):
+    weight = np.random.default_rng(1).normal(size=(3, 2, 2, 2))
+    return net.add("Conv", "x", net.constant(weight))
+
+
+def quantized_of(net, output, data, **options):
+    module = cml.NumpyModule.from_onnx(net.model(output))
+    return module, cml.quantize(module, data, cml.QuantConfig.with_bits(8, **options))
+
+
+def flattened_by_its_own_shape():
+    """What the client computes has a shape of its own to ask for."""
+    net = Net(["batch", 2, 5, 5])
+    x = net.add("Relu", convolved(net))
+    count = net.add("Gather", net.add("Shape", x), net.constant(np.int64([0])))
+    shape = net.add("Concat", count, net.constant(np.int64([-1])), axis=0)
+    return net, net.add("Reshape", x, shape)
+
+
+def as_many_as_inputs():
+    """What the client computes takes a shape from the server's part."""
+    net = Net(["batch", 2, 5, 5])
+    shape = net.add("Concat", net.add("Shape", "x", end=1), net.constant(np.int64([-1])), axis=0)
+    return net, net.add("Reshape", net.add("Relu", convolved(net)), shape)
+
+
+@pytest.mark.parametrize("count", [1, 2, 8])
+@pytest.mark.parametrize("build", [flattened_by_its_own_shape, as_many_as_inputs])
+def test_shapes_in_the_tail_are_those_of_the_batch(build, count, tmp_path):
+    module, quantized = quantized_of(*build(), images())
+    assert len(quantized.client.outputs) == 1
+    wanted, got = module(images(count)), quantized(images(count))
+    assert got.shape == wanted.shape and got.dtype == wanted.dtype
+    np.testing.assert_allclose(got, wanted, atol=0.1)
+    quantized.save(tmp_path / "m.cml")
+    np.testing.assert_array_equal(cml.QuantizedModule.load(tmp_path / "m.cml")(images(count)), got)
+
+
+def test_a_tail_that_takes_a_samples_shape_knows_that_of_none():
+    _, quantized = quantized_of(*as_many_as_inputs(), images())
+    assert quantized(images(0)).shape == (0, *quantized(images(1)).shape[1:])
+
+
+def test_a_tail_that_takes_a_samples_shape_is_not_exported(tmp_path):
+    _, quantized = quantized_of(*as_many_as_inputs(), images())
+    with pytest.raises(ExportError, match="all samples at once"):
+        quantized.to_onnx(tmp_path / "m.onnx")
+
+
+def test_a_root_of_what_is_never_negative_is_a_number():
+    net = Net(["batch", 2, 5, 5])
+    x = net.add("Relu", convolved(net))
+    x = net.add("AveragePool", net.add("Mul", x, x), kernel_shape=[2, 2], strides=[2, 2])
+    _, quantized = quantized_of(net, net.add("Sqrt", x), images(40))
+    assert np.isfinite(quantized(images(40))).all()
+    assert all(
+        (code.decode(np.zeros((1, *code.size))) >= 0).all() for code in quantized.client.outputs
+    )
+
+
+def test_nan_is_called_what_it_is():
+    net = Net(["batch", 4])
+    data = samples([4])
+    _, quantized = quantized_of(net, net.dense("x", 4, 3), data)
+    x = data[:3].copy()
+    x[1, 2] = np.nan
+    with pytest.warns(SaturationWarning, match="1 of 3 samples have NaN in input 'x'") as said:
+        quantized(x)
+    assert len(said) == 1
+    x[0, 0] = 1e6
+    with pytest.warns(SaturationWarning) as said:
+        quantized(x)
+    assert ["NaN" in str(one.message) for one in said] == [True, False]
+    assert "1 of 3 samples have values" in str(said[1].message)
+
+
+def test_a_single_sample_for_calibration_leaves_one_scale_for_all_elements():
+    net = Net(["batch", 4])
+    data = samples([4])[:1]
+    _, quantized = quantized_of(net, net.dense("x", 4, 3), data, input_scales="each")
+    assert isinstance(quantized.client.inputs[0].scale, float)
+    assert np.isfinite(quantized(data)).all()
+
+
+def leaves(*args, **attributes):
+    raise SystemExit(0)
+
+
+def test_an_operator_that_exits_fails_its_node():
+    exits = plugin("Exits", numpy_op=leaves)
+    model = make_model(
+        [node("Exits", ["x"], ["y"], domain="test")],
+        {"x": ["batch", 2]},
+        ["y"],
+        domains={"test": 1},
+    )
+    module = cml.NumpyModule.from_onnx(model, registry=registry_with(exits=exits))
+    with pytest.raises(NodeError, match="SystemExit: 0"):
+        module(np.zeros((1, 2), np.float32))
+
+
+def test_a_quantized_form_that_exits_fails_its_node():
+    exits = plugin("Exits", numpy_op=lambda x: (x,), quantized_op=leaves)
+    model = make_model(
+        [node("Exits", ["x"], ["y"], domain="test")],
+        {"x": ["batch", 2]},
+        ["y"],
+        domains={"test": 1},
+    )
+    module = cml.NumpyModule.from_onnx(model, registry=registry_with(exits=exits))
+    with pytest.raises(QuantizationError, match="SystemExit"):
+        cml.quantize(module, np.eye(2, dtype=np.float32), cml.QuantConfig(tail="server"))
