@@ -78,6 +78,7 @@ def _inlined(model: onnx.ModelProto, source: str, serves: Serves | None) -> onnx
     other = any(
         versions.get("", v) != v for v in (_versions(f.opset_import).get("") for f in written)
     )
+    model = _with_defaults(model)
     try:
         if other:  # Functions of another opset of ai.onnx can be converted, but only all at once.
             model = onnx.inliner.inline_local_functions(model, convert_version=True)
@@ -94,6 +95,28 @@ def _inlined(model: onnx.ModelProto, source: str, serves: Serves | None) -> onnx
                 model.opset_import.append(helper.make_opsetid(domain, version))
                 versions[domain] = version
     return model
+
+
+def _with_defaults(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Write out defaults of functions' attributes where they are called: the inliner drops them.
+
+    What a function refers to in its own body are its attributes, which every call states then.
+    """
+    defaults = {
+        (normalize_domain(f.domain), f.name, f.overload): f.attribute_proto
+        for f in model.functions
+        if f.attribute_proto
+    }
+    if not defaults:
+        return model
+    filled = onnx.ModelProto()
+    filled.CopyFrom(model)
+    for nodes in (filled.graph.node, *(function.node for function in filled.functions)):
+        for node in all_nodes(nodes):
+            stated = {attribute.name for attribute in node.attribute}
+            key = normalize_domain(node.domain), node.op_type, node.overload
+            node.attribute.extend(a for a in defaults.get(key, ()) if a.name not in stated)
+    return filled
 
 
 def _versions(imports: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:

@@ -259,10 +259,20 @@ class ClientSide:
             codes.append(integers)
         return codes
 
-    def decode(self, integers: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Turn integer output samples `(N, *S)` into the model's outputs by name."""
+    def decode(
+        self, integers: Sequence[np.ndarray], count: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """Turn integer output samples `(N, *S)` into the model's outputs by name.
+
+        Parameters
+        ----------
+        integers : sequence of array
+            In the order of the program's outputs.
+        count : int, optional
+            N, which a program without outputs does not say.
+        """
         real = {code.name: code.decode(q) for code, q in zip(self.outputs, integers, strict=True)}
-        count = count_samples(list(integers))
+        count = count_samples(list(integers)) if count is None else count
         for name, value in self.clear.items():
             real[name] = np.broadcast_to(value, (count, *value.shape))
         if self.tail is not None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
+import numpy as np
 
 from cml_core.calibration.observers import OBSERVERS
 from cml_core.errors import ConfigError
@@ -31,8 +32,17 @@ WeightRounding = Literal["nearest", "adaptive"]
 _MOST_BITS = 16
 
 
+def _plain(value: Any) -> Any:
+    """Return NumPy's integers as Python's, which JSON and shifts know."""
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _is_bits(value: Any) -> bool:
+    return type(_plain(value)) is int and 1 <= value <= _MOST_BITS
+
+
 def _bits(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST_BITS:
+    if not _is_bits(value):
         raise ConfigError(attribute.name, value, f"a number of bits from 1 to {_MOST_BITS}")
 
 
@@ -54,9 +64,14 @@ def _flag(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         raise ConfigError(attribute.name, value, "True or False")
 
 
+#: More than this many calibrated ranges on each side leave nothing of a range's meaning.
+_MOST_MARGIN = 1000
+
+
 def _margin(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-        raise ConfigError(attribute.name, value, "a share of the calibrated range, 0 or more")
+    if not isinstance(value, (int, float)) or not 0 <= value <= _MOST_MARGIN:
+        expected = f"a share of the calibrated range, from 0 to {_MOST_MARGIN}"
+        raise ConfigError(attribute.name, value, expected)
 
 
 def _share(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -77,9 +92,13 @@ class NodeConfig:
         As in `QuantConfig`.
     """
 
-    weight_bits: int | None = attrs.field(default=None, validator=_optional_bits)
-    activation_bits: int | None = attrs.field(default=None, validator=_optional_bits)
-    rounding_bits: int | None = attrs.field(default=None, validator=_optional_bits)
+    weight_bits: int | None = attrs.field(default=None, converter=_plain, validator=_optional_bits)
+    activation_bits: int | None = attrs.field(
+        default=None, converter=_plain, validator=_optional_bits
+    )
+    rounding_bits: int | None = attrs.field(
+        default=None, converter=_plain, validator=_optional_bits
+    )
     rounding: Rounding | None = attrs.field(
         default=None, validator=attrs.validators.optional(_one_of("exact", "approximate"))
     )
@@ -96,10 +115,19 @@ class NodeConfig:
 
 
 def _nodes(value: Mapping[str, NodeConfig | Mapping[str, Any]]) -> dict[str, NodeConfig]:
-    return {
-        name: config if isinstance(config, NodeConfig) else NodeConfig(**config)
-        for name, config in value.items()
-    }
+    if not isinstance(value, Mapping):
+        raise ConfigError("nodes", value, "a mapping of node names to their options")
+    return {name: _node(name, config) for name, config in value.items()}
+
+
+def _node(name: str, config: NodeConfig | Mapping[str, Any]) -> NodeConfig:
+    if isinstance(config, NodeConfig):
+        return config
+    known = [field.name for field in attrs.fields(NodeConfig)]
+    if not isinstance(config, Mapping) or not set(known).issuperset(config):
+        what = f"options out of {', '.join(known)}"
+        raise ConfigError(f"nodes[{name!r}]", config, what)
+    return NodeConfig(**config)
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -161,13 +189,13 @@ class QuantConfig:
         Overrides by node name.
     """
 
-    input_bits: int = attrs.field(default=5, validator=_bits)
-    weight_bits: int = attrs.field(default=5, validator=_bits)
-    activation_bits: int = attrs.field(default=4, validator=_bits)
-    output_bits: int = attrs.field(default=8, validator=_bits)
-    rounding_bits: int | None = attrs.field(validator=_optional_bits)
+    input_bits: int = attrs.field(default=5, converter=_plain, validator=_bits)
+    weight_bits: int = attrs.field(default=5, converter=_plain, validator=_bits)
+    activation_bits: int = attrs.field(default=4, converter=_plain, validator=_bits)
+    output_bits: int = attrs.field(default=8, converter=_plain, validator=_bits)
+    rounding_bits: int | None = attrs.field(converter=_plain, validator=_optional_bits)
     rounding: Rounding = attrs.field(default="exact", validator=_one_of("exact", "approximate"))
-    read_bits: int | None = attrs.field(default=None, validator=_optional_bits)
+    read_bits: int | None = attrs.field(default=None, converter=_plain, validator=_optional_bits)
     weight_rounding: WeightRounding = attrs.field(
         default="adaptive", validator=_one_of("nearest", "adaptive")
     )
@@ -188,7 +216,7 @@ class QuantConfig:
     @rounding_bits.default
     def _default_rounding(self) -> int:
         bits = self.activation_bits
-        return min(bits + 1, _MOST_BITS) if isinstance(bits, int) and bits > 0 else 5
+        return min(bits + 1, _MOST_BITS) if _is_bits(bits) else 5
 
     @classmethod
     def fast(cls, **options: Any) -> QuantConfig:
@@ -221,7 +249,7 @@ class QuantConfig:
     @classmethod
     def with_bits(cls, n_bits: int, **options: Any) -> QuantConfig:
         """Return a configuration with one bit width for inputs, weights and activations."""
-        if isinstance(n_bits, bool) or not isinstance(n_bits, int) or not 1 <= n_bits <= 16:
+        if not _is_bits(n_bits):
             raise ConfigError("n_bits", n_bits, f"a number of bits from 1 to {_MOST_BITS}")
         widths = {"input_bits": n_bits, "weight_bits": n_bits, "activation_bits": n_bits}
         return cls(**{**widths, **options})

@@ -279,7 +279,7 @@ class _Exporter:
         zeros = [np.zeros((count, *code.size), dtype=np.int64) for code in self.client.outputs]
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return self.client.decode(zeros)
+            return self.client.decode(zeros, count)
 
 
 def _kind(dtype: Any) -> int:

@@ -71,11 +71,13 @@ def folded(
     Returns
     -------
     tuple of EncryptedTensor and array, or None
-        The product and what has to be added to it; None if x is no product, or if one product
-        would be much more work than two.
+        The product and what has to be added to it; None if x is no product, if its own channels
+        lie on another axis, or if one product would be much more work than two.
     """
     known: Product | None = ctx.builder.products.get(x.register.position)
-    if known is None or known.again is None or known.source.interval.width > WIDEST_FACTOR:
+    if known is None or known.again is None or known.axis != axis:
+        return None
+    if known.source.interval.width > WIDEST_FACTOR:
         return None
     view = affine_view(x)
     if view is None or not is_uniform(view.scale, (axis,)):

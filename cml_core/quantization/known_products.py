@@ -31,6 +31,8 @@ class Product:
     again : callable or None
         `again(ctx, matrix)` emits the product followed by a matrix (M, N) over its M channels,
         as a single one.
+    axis : int
+        The axis of its result that those channels lie on.
     emit : callable
         Emits it with other integer weights.
     apply : callable
@@ -44,6 +46,7 @@ class Product:
     step: np.ndarray
     correction: np.ndarray
     again: Callable[[LoweringContext, np.ndarray], EncryptedTensor] | None
+    axis: int
     emit: Callable[[np.ndarray], Register]
     apply: Callable[[np.ndarray], np.ndarray]
     of_bits: bool

@@ -53,7 +53,7 @@ def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> Encr
     if weight.ndim == 2 and x.register.size:
         at_once = folded(ctx, x, weight, x.ndim - 1, lambda real: np.matmul(real, weight))
         if at_once is not None:
-            return add(ctx, *at_once)
+            return _plus(ctx, *at_once)
     unread, extra = None, np.zeros(())
     found = _pruned(ctx, x, weight, _by_last_axis, x.shape[-1]) if weight.ndim == 2 else None
     if found is not None:
@@ -106,6 +106,11 @@ def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> Encr
             again=again if weight.ndim == 2 else None,
         ),
     )
+
+
+def _plus(ctx: LoweringContext, x: EncryptedTensor, constant: np.ndarray) -> EncryptedTensor:
+    """Add what is known to more digits than the tensor's own type has, and keep that type."""
+    return attrs.evolve(add(ctx, x, constant), dtype=x.dtype)
 
 
 def _selected(
@@ -222,7 +227,7 @@ def conv(
         matrix = weight.reshape(len(weight), -1).T
         at_once = folded(ctx, x, matrix, 1, apply)
         if at_once is not None:
-            return add(ctx, *at_once)
+            return _plus(ctx, *at_once)
     unread, extra = None, np.zeros(())
     columns = weight.reshape(len(weight), -1).T
     found = _pruned(ctx, x, columns, rows, depth) if group == 1 else None
@@ -272,6 +277,7 @@ def conv(
             from_columns=lambda w: w.swapaxes(1, 2).reshape(weight.shape),
             extra=extra,
             again=again if group == 1 else None,
+            axis=1,
         ),
     )
 
@@ -299,7 +305,7 @@ def sum_(
     at_once = summed(ctx, x, axes, keepdims=keepdims)
     if at_once is not None:
         total = matmul(ctx, at_once.source, at_once.matrix)
-        return add(ctx, reshape(ctx, total, at_once.constant.shape), at_once.constant)
+        return _plus(ctx, reshape(ctx, total, at_once.constant.shape), at_once.constant)
     view = affine(ctx, x, varying=kept)
     register = ctx.builder.emit(
         Opcode.SUM, [view.register], {"axes": axes, "keepdims": bool(keepdims)}

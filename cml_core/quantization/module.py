@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -27,6 +28,7 @@ from cml_core.quantization.export import integers_to_onnx, module_to_onnx
 from cml_core.quantization.lowering import lower
 from cml_core.quantization.report import ProgramReport, report_program
 from cml_core.quantization.storage import client_from_parts, client_to_parts
+from cml_core.samples import count_samples
 from cml_core.storage import read_archive, write_archive, write_file
 
 if TYPE_CHECKING:
@@ -76,7 +78,8 @@ class QuantizedModule:
         InputError
             An input is missing, unknown, or of the wrong shape or dtype.
         """
-        return self.dequantize_outputs(*self._run(*self.client.encode(inputs)))
+        integers = self.client.encode(inputs)
+        return self.client.decode(self._run(*integers), count_samples(integers))
 
     def quantize_inputs(self, inputs: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
         """Integers for the program, int64 samples of shape `(N, *S)` for each input.
@@ -253,7 +256,8 @@ def quantize(
         config = QuantConfig() if n_bits is None else QuantConfig.with_bits(n_bits)
     elif not isinstance(config, QuantConfig):
         raise ConfigError("config", config, "a QuantConfig; for a bit width write n_bits=…")
-    module = module.expanded
+    whole, module = module, module.expanded
+    _check_nodes(config, {bound.name for m in (whole, module) for bound in m.graph.nodes})
     stats = (
         calibration_data
         if isinstance(calibration_data, CalibrationStats)
@@ -263,3 +267,13 @@ def quantize(
     )
     lowered = lower(module, stats, config)
     return QuantizedModule(lowered.program, lowered.client, lowered.diagnosis)
+
+
+def _check_nodes(config: QuantConfig, known: Collection[str]) -> None:
+    """Refuse options for nodes that are not there."""
+    for name in config.nodes:
+        if name not in known:
+            near = difflib.get_close_matches(name, known)
+            hint = f"; {' or '.join(map(repr, near))} is near" if near else ""
+            expected = f"names of nodes that depend on the model's inputs{hint}"
+            raise ConfigError("nodes", name, expected)

@@ -77,6 +77,8 @@ class LinearMap:
     again : callable or None
         `again(ctx, matrix)` emits the product with `L` followed by a matrix (M, N) over its
         result's channels, in place of L alone.
+    axis : int
+        The axis of the result that its channels lie on.
     """
 
     weight: np.ndarray
@@ -89,6 +91,7 @@ class LinearMap:
     from_columns: Callable[[np.ndarray], np.ndarray]
     extra: np.ndarray | float = 0.0
     again: Callable[[LoweringContext, np.ndarray], EncryptedTensor] | None = None
+    axis: int = -1
 
 
 def product(
@@ -128,6 +131,7 @@ def product(
         scale,
         correction,
         linear.again,
+        linear.axis % max(1, len(register.shape)),
         linear.emit,
         lambda q: linear.apply(view.scale * q),
         of_bits,

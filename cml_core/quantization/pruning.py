@@ -56,8 +56,10 @@ def prune_inputs(
     Returns
     -------
     Pruned or None
-        None if every channel is needed.
+        None if every channel is needed, or if a single sample says nothing of it.
     """
+    if len(inputs) < 2:
+        return None
     mean = inputs.mean(axis=0)
     moments = np.cov(inputs, rowvar=False, bias=True).reshape(weight.shape[0], -1)
     signal = np.einsum("km,kl,lm->m", weight, moments, weight, optimize=True)

@@ -62,3 +62,44 @@ def test_what_is_also_read_elsewhere_is_still_computed():
     module, quantized = quantize(net.model(first, net.dense(first, 5, 2)), data)
     for wanted, got in zip(module(data), quantized(data), strict=True):
         assert signal_to_noise(wanted, got) > 24
+
+
+def conv_then_matmul(net, weight, matrix):
+    return net.add("MatMul", net.add("Conv", "x", net.constant(weight)), net.constant(matrix))
+
+
+def matmul_then_conv(net, weight, matrix):
+    return net.add("Conv", net.add("MatMul", "x", net.constant(matrix)), net.constant(weight))
+
+
+@pytest.mark.parametrize("build", [conv_then_matmul, matmul_then_conv])
+@pytest.mark.parametrize(
+    ("weight", "matrix"),
+    [
+        (np.ones((4, 2, 1, 1)), (4, 4)),
+        (np.ones((4, 2, 3, 3)), (4, 4)),
+        (np.full((1, 2, 1, 1), 2.0), (4, 3)),
+        (np.random.default_rng(1).normal(size=(1, 2, 3, 3)), (5, 3)),
+    ],
+)
+def test_layers_over_different_axes_are_not_one_product(build, weight, matrix):
+    side = matrix[0] + (weight.shape[2] - 1 if build is conv_then_matmul else 0)
+    net = Net(["batch", 2, 6, side])
+    output = build(net, weight, np.random.default_rng(2).normal(size=matrix))
+    data = samples([2, 6, side], 60)
+    module, quantized = quantize(net.model(output), data, n_bits=8)
+    assert quantized(data).shape == module(data).shape
+    assert signal_to_noise(module(data), quantized(data)) > 30
+
+
+def test_one_product_keeps_the_type_that_the_tail_and_other_runtimes_expect():
+    onnxruntime = pytest.importorskip("onnxruntime")
+    net = Net(["batch", 4])
+    x = net.dense(net.dense("x", 4, 3), 3, 2)
+    output = net.add("Clip", x, net.constant(-1.0), net.constant(2.0))
+    data = samples([4], 60)
+    _, quantized = quantize(net.model(output), data)
+    assert [code.dtype for code in quantized.client.outputs] == [np.float32]
+    content = quantized.to_onnx().SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {"x": data})[0], quantized(data))

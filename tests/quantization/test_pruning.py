@@ -91,3 +91,11 @@ def test_impossible_shares_are_refused(share):
 
 def test_constant_inputs_leave_nothing_to_choose():
     assert prune_inputs(np.ones((3, 2)), np.ones((10, 3)), 3, 0.5) is None
+
+
+def test_a_single_sample_leaves_everything_in():
+    net = Net(["batch", 4])
+    x = net.dense(net.add("Relu", net.dense("x", 4, 3)), 3, 2)
+    data = samples([4])[:1]
+    quantized = cml.quantize(cml.NumpyModule.from_onnx(net.model(x)), data, cml.QuantConfig.fast())
+    assert np.isfinite(quantized(data)).all()

@@ -127,3 +127,14 @@ def test_a_quantized_form_that_exits_fails_its_node():
     module = cml.NumpyModule.from_onnx(model, registry=registry_with(exits=exits))
     with pytest.raises(QuantizationError, match="SystemExit"):
         cml.quantize(module, np.eye(2, dtype=np.float32), cml.QuantConfig(tail="server"))
+
+
+def test_an_output_that_is_constant_after_all_has_a_row_for_each_sample():
+    net = Net(["batch", 4])
+    x = net.add("Softmax", net.dense("x", 4, 1))
+    output = net.add("MatMul", x, net.constant([[1.0, 2.0]]))
+    _, quantized = quantized_of(net, output, samples([4]))
+    for count in (1, 3, 0):
+        np.testing.assert_array_equal(
+            quantized(samples([4])[:count]), [[1.0, 2.0]] * count if count else np.zeros((0, 2))
+        )
