@@ -17,6 +17,8 @@ from cml_core.plugin_api import (
     EncryptedTensor,
     Grid,
     LoweringContext,
+    Opcode,
+    affine,
     elementwise,
     lookup,
     maximum,
@@ -63,6 +65,10 @@ _WORTH = 0.35
 _WIDEST = 13
 #: How much larger than all of the calibration data an exponential may be.
 _ROOM = 1.5
+#: How often the largest element is looked for and subtracted, each time on a finer grid.
+_PASSES = 3
+#: Logarithm of the largest share of two exponentials that integers hold, with room for bits.
+_FARTHEST = 30.0
 #: Elements of the rows that are taken at a time.
 _ROWS = 1 << 15
 #: Rows of fewer elements are turned into columns to find their largest ones: it takes a third of
@@ -158,7 +164,7 @@ def encrypted_softmax(
     ctx = unhurried(ctx)
     x = on_one_scale(ctx, _clipped(ctx, x, axis), (axis,), widest=_WIDEST)
     x = _clipped(ctx, _gathered(ctx, x, axis), axis)
-    rest = subtract(ctx, x, _log_sum(ctx, x, axis))
+    rest = _without_log_sum(ctx, x, axis)
     return elementwise(ctx, lambda value: np.exp(np.minimum(value, 0)), rest)
 
 
@@ -180,7 +186,7 @@ def encrypted_log_softmax(
         return x
     ctx = unhurried(ctx)
     x = _gathered(ctx, on_one_scale(ctx, x, (axis,), widest=_WIDEST), axis)
-    return subtract(ctx, x, _log_sum(ctx, x, axis))
+    return _without_log_sum(ctx, x, axis)
 
 
 @attrs.frozen(slots=True)
@@ -256,13 +262,47 @@ def _gathered(ctx, x, axis):
     shifted, _ = centred(ctx, x, (axis % x.ndim,))
     if _spread(shifted, axis) <= most:
         return shifted
-    top = extreme(ctx, x, halving(x.shape, (axis % x.ndim,)), maximum)
-    return subtract(ctx, x, on_steps(ctx, top, step_of(x)))
+    steps = halving(x.shape, (axis % x.ndim,))
+    for _ in range(_PASSES):
+        # Elements are compared on a grid of their whole range, which is smaller the next time.
+        x = subtract(ctx, x, on_steps(ctx, extreme(ctx, x, steps, maximum), step_of(x)))
+        if _spread(x, axis) <= most:
+            break
+        x = _clipped(ctx, x, axis)
+    return x
 
 
-def _log_sum(ctx, x, axis):
+def _without_log_sum(ctx, x, axis):
+    """Subtract the logarithm of the sum of exponentials from each element."""
+    fine = _finer(ctx, x)
+    return subtract(ctx, fine, _log_sum(ctx, x, axis, step_of(fine)))
+
+
+def _finer(ctx, x):
+    """Give what has few levels, as integers and conditions have, finer steps for nothing.
+
+    On its own steps, the logarithm of a sum would be rounded to whole numbers.
+    """
+    low, high = ctx.value_range(x)
+    levels = (high - low) / step_of(x) + 1
+    if 2 * levels > 2 ** bits_of(ctx):
+        return x
+    factor = math.ceil(2 ** (bits_of(ctx) + 1) / levels)
+    view = affine(ctx, x)
+    operand = np.full(x.shape, factor, dtype=np.int64)
+    register = ctx.builder.emit(Opcode.MULTIPLY, [view.register], constants={"operand": operand})
+    return EncryptedTensor.on_grid(register, view.scale / factor, view.offset, x.dtype)
+
+
+def _log_sum(ctx, x, axis, steps):
+    """The logarithm of each row's sum of exponentials, in such steps."""
     known = _log_sums(x, axis)
     top, least = float(x.values().max()), float(known.min())
+    if top - least > _FARTHEST:
+        ctx.refuse(
+            f"its rows lie up to {top - least:.0f} apart on the grid of {bits_of(ctx)} bits, too "
+            "far for one scale of their exponentials; give it more bits, or scale what it takes"
+        )
     # Steps as fine as the smallest sum needs; a wide result costs a lookup hardly anything.
     step = math.exp(least - top) / 2.0 ** (bits_of(ctx) + 2)
     power = elementwise(ctx, lambda value: np.exp(value - top), x)
@@ -274,4 +314,4 @@ def _log_sum(ctx, x, axis):
     wanted = _SUM_BITS + math.ceil((float(known.max()) - least) / math.log(2))
     extra = min(_wider(x, axis), wanted - (ctx.bits.rounding_bits or wanted))
     with roomier(ctx):
-        return on_steps(rounding_to(ctx, extra), logarithm, step_of(x))
+        return on_steps(rounding_to(ctx, extra), logarithm, steps)

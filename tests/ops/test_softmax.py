@@ -59,6 +59,24 @@ def test_scores_near_and_far(op, options, least):
     assert accuracy > least
 
 
+@pytest.mark.parametrize("levels", [2, 3, 9])
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+def test_scores_of_a_few_levels(op, levels):
+    net = Net(["batch", SCORES], seed=3)
+    output = net.add("Gemm", net.add(op, net.add("Round", "x"), axis=-1), net.normal(SCORES, 3))
+    module = cml.NumpyModule.from_onnx(net.model(output))
+    data = np.random.default_rng(0).integers(0, levels, (300, SCORES)).astype(np.float32)
+    quantized = cml.quantize(module, data, cml.QuantConfig.with_bits(8, tail="server"))
+    assert decibels(module(data), quantized(data)) > 28
+
+
+@pytest.mark.parametrize("spread", [100.0, 300.0, 3000.0])
+@pytest.mark.parametrize("n_bits", [4, 6])
+def test_scores_so_far_apart_that_one_of_them_has_all(spread, n_bits):
+    _, accuracy = quantized_and_wanted(network(spread=spread), n_bits)
+    assert accuracy > n_bits - 2
+
+
 def test_rows_alike_cost_one_lookup_for_each_element_and_one_for_each_row():
     quantized, _ = quantized_and_wanted(network(), 4)
     # The layer after it asks for the other lookup of each element.
