@@ -25,6 +25,7 @@ from cml_core.plugin_api import (
 __all__ = [
     "bits_of",
     "centred",
+    "finer",
     "on_one_scale",
     "on_steps",
     "roomier",
@@ -143,8 +144,26 @@ def centred(
     mean = elementwise(ctx, lambda value: value / np.asarray(count, dtype=value.dtype), total)
     near = mean
     if count >= _MANY and ctx.bits.rounding_bits and ctx.bits.rounding == "exact":
+        x = finer(ctx, x)
         near = on_steps(rounding_to(ctx, 1), mean, step_of(x) / 2)
     return subtract(ctx, x, near), mean
+
+
+def finer(ctx: LoweringContext, x: EncryptedTensor) -> EncryptedTensor:
+    """Give what has few levels, as whole numbers and conditions have, finer steps for nothing.
+
+    x is on a grid. What is brought to its steps, to be added to it or subtracted, would otherwise
+    lose more than the width in force keeps.
+    """
+    low, high = ctx.value_range(x)
+    levels = (high - low) / step_of(x) + 1
+    if 2 * levels > 2 ** bits_of(ctx):
+        return x
+    factor = math.ceil(2 ** (bits_of(ctx) + 1) / levels)
+    view = affine(ctx, x)
+    operand = np.full(x.shape, factor, dtype=np.int64)
+    register = ctx.builder.emit(Opcode.MULTIPLY, [view.register], constants={"operand": operand})
+    return EncryptedTensor.on_grid(register, view.scale / factor, view.offset, x.dtype)
 
 
 def step_of(x: EncryptedTensor) -> float:

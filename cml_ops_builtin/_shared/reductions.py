@@ -10,8 +10,21 @@ import math
 
 import numpy as np
 
-from cml_core.plugin_api import elementwise, maximum, minimum, multiply, sum_
+from cml_core.plugin_api import (
+    add,
+    elementwise,
+    maximum,
+    minimum,
+    multiply,
+    reshape,
+    subtract,
+    sum_,
+)
 from cml_ops_builtin._shared.extremes import extreme, halving, pairwise
+from cml_ops_builtin._shared.leveling import bits_of, on_one_scale, on_steps, step_of
+
+#: Bits that the smallest sum of exponentials must have beside the largest.
+_LEAST_BITS = 2
 
 
 def _wide(x):
@@ -127,6 +140,24 @@ def encrypted_log_sums(ctx, x, axes, keepdims):
 
 
 def encrypted_log_exponential_sums(ctx, x, axes, keepdims):
+    """One lookup for each element; where sums differ too much for that, relative to the largest."""
+    if not axes or not x.register.size:
+        return _log_exponential_sums(ctx, x, axes, keepdims)
+    known = log_exponential_sums(
+        x.values().astype(np.float64), tuple(axis + 1 for axis in axes), keepdims=True
+    )
+    if known.max() - known.min() <= (bits_of(ctx) - _LEAST_BITS) * math.log(2):
+        return _log_exponential_sums(ctx, x, axes, keepdims)
+    own = on_one_scale(ctx, x, axes)
+    top = extreme(ctx, own, halving(x.shape, axes), maximum)
+    top = on_steps(ctx, top, step_of(own))
+    rest = _log_exponential_sums(ctx, subtract(ctx, own, top), axes, True)
+    result = add(ctx, top, rest)
+    shape = log_exponential_sums(np.zeros(x.shape), axes, keepdims).shape
+    return elementwise(ctx, lambda value: _like(x, value), reshape(ctx, result, shape))
+
+
+def _log_exponential_sums(ctx, x, axes, keepdims):
     # With the calibrated maximum as the unit, exp cannot overflow and its largest value is 1.
     top = np.asarray(ctx.value_range(x)[1], dtype=x.dtype)
     powers = elementwise(ctx, lambda value: np.exp(value - top), x)

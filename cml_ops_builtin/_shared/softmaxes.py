@@ -17,8 +17,6 @@ from cml_core.plugin_api import (
     EncryptedTensor,
     Grid,
     LoweringContext,
-    Opcode,
-    affine,
     elementwise,
     lookup,
     maximum,
@@ -30,6 +28,7 @@ from cml_ops_builtin._shared.extremes import extreme, halving
 from cml_ops_builtin._shared.leveling import (
     bits_of,
     centred,
+    finer,
     on_one_scale,
     on_steps,
     roomier,
@@ -274,24 +273,9 @@ def _gathered(ctx, x, axis):
 
 def _without_log_sum(ctx, x, axis):
     """Subtract the logarithm of the sum of exponentials from each element."""
-    fine = _finer(ctx, x)
+    # On few steps of its own, the logarithm would be rounded to whole numbers.
+    fine = finer(ctx, x)
     return subtract(ctx, fine, _log_sum(ctx, x, axis, step_of(fine)))
-
-
-def _finer(ctx, x):
-    """Give what has few levels, as integers and conditions have, finer steps for nothing.
-
-    On its own steps, the logarithm of a sum would be rounded to whole numbers.
-    """
-    low, high = ctx.value_range(x)
-    levels = (high - low) / step_of(x) + 1
-    if 2 * levels > 2 ** bits_of(ctx):
-        return x
-    factor = math.ceil(2 ** (bits_of(ctx) + 1) / levels)
-    view = affine(ctx, x)
-    operand = np.full(x.shape, factor, dtype=np.int64)
-    register = ctx.builder.emit(Opcode.MULTIPLY, [view.register], constants={"operand": operand})
-    return EncryptedTensor.on_grid(register, view.scale / factor, view.offset, x.dtype)
 
 
 def _log_sum(ctx, x, axis, steps):

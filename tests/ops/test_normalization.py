@@ -252,3 +252,19 @@ def test_simulation_gives_the_clear_integers(model, shape):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         np.testing.assert_array_equal(quantized.compile().simulate(data), quantized(data))
+
+
+@pytest.mark.parametrize("op", ["LayerNormalization", "MeanVarianceNormalization"])
+@pytest.mark.parametrize("levels", [2, 3, 9])
+def test_whole_numbers_of_a_few_levels(op, levels):
+    net = Net(["batch", 12], seed=3)
+    x = net.add("Round", "x")
+    if op == "LayerNormalization":
+        x = net.add(op, x, net.constant(np.ones(12)), net.constant(np.zeros(12)))
+    else:
+        x = net.add(op, x, axes=[1])
+    module = cml.NumpyModule.from_onnx(net.model(net.dense(x, 12, 3)))
+    data = np.random.default_rng(0).integers(0, levels, (300, 12)).astype(np.float32)
+    quantized = cml.quantize(module, data, n_bits=8)
+    wanted = module(data)
+    assert wanted.var() / np.square(quantized(data) - wanted).mean() > 1000

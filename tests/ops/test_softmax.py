@@ -181,3 +181,16 @@ def test_simulation_gives_the_clear_integers(op, options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         np.testing.assert_array_equal(quantized.compile().simulate(data), quantized(data))
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize(("spread", "lookups"), [(0.3, 7), (3.0, 13), (300.0, 13)])
+def test_logarithms_of_sums_of_exponentials_near_and_far(spread, lookups, keepdims):
+    net = Net(["batch", SCORES], opset=17)
+    output = net.add("ReduceLogSumExp", "x", axes=[1], keepdims=keepdims)
+    module = cml.NumpyModule.from_onnx(net.model(output))
+    data = np.random.default_rng(0).normal(0, spread, (300, SCORES)).astype(np.float32)
+    quantized = cml.quantize(module, data, cml.QuantConfig.with_bits(6, tail="server"))
+    assert quantized(data).shape == module(data).shape
+    assert decibels(module(data), quantized(data)) > 22
+    assert quantized.report().lookups == lookups
