@@ -14,9 +14,9 @@ from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.grid import WIDEST_FACTOR
 from cml_core.quantization.known_products import Product
-from cml_core.quantization.origins import origin
+from cml_core.quantization.origins import origin, origins
 
-__all__ = ["Sum", "folded", "summed"]
+__all__ = ["Sum", "folded", "joined", "summed"]
 
 #: How many times as many multiplications one product may take as the two that it replaces.
 _MORE_WORK = 16
@@ -89,6 +89,75 @@ def folded(
     ratio = np.moveaxis(factor, axis, 0).reshape(len(matrix), -1)[:, :1]
     constant = view.offset - factor * known.correction
     return known.again(ctx, ratio * matrix), apply(constant)
+
+
+def joined(ctx: LoweringContext, x: EncryptedTensor, matrix: np.ndarray) -> Sum | None:
+    """Multiply by a matrix what is put together of products of one tensor, and of that tensor.
+
+    The integers of a product are many bits wider than those that it takes. Side by side, one
+    scale of weights fits only one of them; a single product of what they have in common fits all.
+
+    Parameters
+    ----------
+    ctx : LoweringContext
+        The node being lowered.
+    x : EncryptedTensor of shape (..., M)
+        What it takes.
+    matrix : array of shape (M, N)
+        Weights.
+
+    Returns
+    -------
+    Sum or None
+        The product, of shape `(..., N)`; None if x is anything else, or if one product would be
+        much more work.
+    """
+    builder = ctx.builder
+    view = affine_view(x)
+    if view is None:
+        return None
+    register, where = origins(builder, x.register.position, builder.products)
+    parts = np.unique(register)
+    products: dict[int, Product] = {p: builder.products[p] for p in parts if p in builder.products}
+    sources = {known.source.position: known.source for known in products.values()}
+    if len(parts) < 2 or len(sources) != 1:
+        return None
+    source = next(iter(sources.values()))
+    inside, lead = source.size, x.register.size // len(matrix)
+    work = sum(known.weights for known in products.values()) + matrix.size
+    if (
+        source.interval.width > WIDEST_FACTOR
+        or inside * x.register.size > _UNROLLED
+        or inside * lead * matrix.shape[1] > _MORE_WORK * work
+    ):
+        return None
+    scale, constant = (np.broadcast_to(each, x.shape) for each in (view.scale, view.offset))
+    constant, elements = constant.copy(), np.zeros((inside, *x.shape))
+    units = np.eye(inside)
+    for position in parts:
+        mine = register == position
+        if position in products:
+            known = products[position]
+            shape = builder.at(position).shape
+            step, correction = (
+                np.broadcast_to(each, shape).reshape(-1)[where[mine]]
+                for each in (known.step, known.correction)
+            )
+            factor = scale[mine] / step
+            constant[mine] -= factor * correction
+            real = known.apply(units.reshape(inside, *source.shape)).reshape(inside, -1)
+            elements[:, mine] = real[:, where[mine]] * factor
+        else:
+            back, place = origins(builder, source.position, {int(position)})
+            if (back != position).any():
+                return None
+            which = {int(e): k for k, e in enumerate(place.reshape(-1))}
+            if not set(where[mine].tolist()) <= which.keys():
+                return None
+            elements[:, mine] = units[:, [which[e] for e in where[mine].tolist()]] * scale[mine]
+    flat = builder.emit(Opcode.RESHAPE, [source], shape=(1, inside))
+    whole = EncryptedTensor.on_grid(flat, 1.0, 0.0, x.dtype)
+    return Sum(whole, (elements @ matrix).reshape(inside, -1), constant @ matrix)
 
 
 def summed(

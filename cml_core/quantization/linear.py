@@ -22,7 +22,7 @@ from cml_core.quantization.conditions import weighed
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.cut_inputs import parts_of
 from cml_core.quantization.encrypted import Decode, EncryptedTensor, ModelGrid
-from cml_core.quantization.folding import folded, summed
+from cml_core.quantization.folding import folded, joined, summed
 from cml_core.quantization.grid import affine, balanced, has_own_lookup
 from cml_core.quantization.movement import reshape
 from cml_core.quantization.product import LinearMap, input_matrix, product
@@ -54,6 +54,10 @@ def matmul(ctx: LoweringContext, x: EncryptedTensor, weight: np.ndarray) -> Encr
         at_once = folded(ctx, x, weight, x.ndim - 1, lambda real: np.matmul(real, weight))
         if at_once is not None:
             return _plus(ctx, *at_once)
+        whole = joined(ctx, x, weight)
+        if whole is not None:
+            total = matmul(ctx, whole.source, whole.matrix)
+            return _plus(ctx, reshape(ctx, total, whole.constant.shape), whole.constant)
     unread, extra = None, np.zeros(())
     found = _pruned(ctx, x, weight, _by_last_axis, x.shape[-1]) if weight.ndim == 2 else None
     if found is not None:

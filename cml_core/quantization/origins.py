@@ -12,7 +12,7 @@ from cml_core.program.instructions import Opcode
 from cml_core.program.rules import MOVES
 from cml_core.quantization.builder import ProgramBuilder
 
-__all__ = ["origin"]
+__all__ = ["origin", "origins"]
 
 #: Instructions that take each element of their result from one element of an operand.
 _PICKS = MOVES - {Opcode.PAD}
@@ -54,3 +54,29 @@ def origin(
         return None
     (where,) = apply_instruction(instruction, places)
     return sources.pop(), where
+
+
+def origins(
+    builder: ProgramBuilder, position: int, known: Container[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Trace each element of a register back to what it is moved from, or to a register of some.
+
+    Parameters
+    ----------
+    builder, position, known
+        As in `origin`.
+
+    Returns
+    -------
+    tuple of two int arrays of the register's shape
+        The position of the register that each element is from, and which of its elements it is.
+    """
+    instruction = builder.at(position)
+    if position in known or instruction.opcode not in _PICKS:
+        where = np.arange(math.prod(instruction.shape)).reshape(instruction.shape)
+        return np.full_like(where, position), where
+    found = [origins(builder, source, known) for source in instruction.inputs]
+    register, where = (
+        apply_instruction(instruction, [each[k][np.newaxis] for each in found])[0] for k in (0, 1)
+    )
+    return register, where

@@ -103,3 +103,22 @@ def test_one_product_keeps_the_type_that_the_tail_and_other_runtimes_expect():
     content = quantized.to_onnx().SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     np.testing.assert_array_equal(session.run(None, {"x": data})[0], quantized(data))
+
+
+@pytest.mark.parametrize("parts", ["product and input", "two products", "other inputs"])
+def test_products_side_by_side_are_one_product(parts):
+    net = Net(["batch", 6])
+    scaled = net.add("Mul", "x", net.constant(np.linspace(0.5, 3, 6)))
+    product = net.add("MatMul", scaled, net.constant(100 * net.rng.normal(size=(6, 3))))
+    other, width = (scaled, 6) if parts == "product and input" else (net.dense("x", 6, 4), 4)
+    if parts == "other inputs":
+        other, width = net.dense(net.add("Relu", net.dense("x", 6, 4)), 4, 4), 4
+    both = net.add("Concat", product, other, axis=1)
+    # What is large in one part cancels out against nothing: all parts matter.
+    weights = np.concatenate([net.rng.normal(0, 0.01, (3, 2)), net.rng.normal(size=(width, 2))])
+    output = net.add("MatMul", both, net.constant(weights))
+    data = samples([6], 300)
+    module, quantized = quantize(net.model(output), data, n_bits=8)
+    joined = count(quantized, Opcode.MATMUL) == 1
+    assert joined == (parts != "other inputs")
+    assert signal_to_noise(module(data), quantized(data)) > (35 if joined else 10)
