@@ -153,8 +153,11 @@ class _EncryptedNet:
                 raise ConfigError("fhe", fhe, "'disable' until the net is compiled; see compile(X)")
             return super().predict_proba(X)
         nonlinearity = self._get_predict_nonlinearity()
+        dataset = self.get_dataset(X)
+        if not len(dataset):
+            return self._predict_none(nonlinearity)
         results = []
-        for batch in self._batches(self.get_dataset(X)):
+        for batch in self._batches(dataset):
             if isinstance(batch, Mapping):
                 inputs = {spec.name: batch[spec.name] for spec in self.numpy_module.inputs}
                 outputs = tuple(self.compiled_.run(inputs, fhe=fhe).values())
@@ -185,6 +188,13 @@ class _EncryptedNet:
         return self._compiled().fhe_circuit
 
     # --- inside ---
+
+    def _predict_none(self, nonlinearity: Any) -> np.ndarray:
+        """What predictions of no samples look like, in shape and dtype."""
+        spec = self.numpy_module.outputs[0]
+        sizes = [size if isinstance(size, int) else 0 for size in (spec.shape or ())[1:]]
+        one: np.ndarray = nonlinearity(torch.zeros((1, *sizes), dtype=torch.float32)).numpy()
+        return one[:0]
 
     def _compiled(self) -> CompiledModel:
         self.check_is_fitted()

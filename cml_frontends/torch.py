@@ -11,8 +11,10 @@ import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import attrs
 import onnx
 
 from cml_core.errors import ConfigError, ExporterError, ModelFileError
@@ -22,16 +24,33 @@ from cml_core.plugins.importer import Importer
 from cml_core.quantization.config import QuantConfig
 from cml_frontends.compiled import CompiledModel
 from cml_frontends.optional import require
+from cml_frontends.torch_check import ControlFlowWarning, difference, has_open_batch, leaves
 from cml_frontends.torch_samples import SampleInputs, bind_samples, unwrap
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Exporter", "compile_torch_model", "torch_to_onnx"]
+__all__ = ["ControlFlowWarning", "Exporter", "compile_torch_model", "torch_to_onnx"]
 
 Exporter = Literal["auto", "dynamo", "torchscript"]
 
 _BATCH = "batch"
+_CONTROL_FLOW = (
+    "Control flow that depends on data cannot be exported: the model goes one way for all samples. "
+    "torch.where chooses by values without it."
+)
+
+
+@attrs.frozen(slots=True)
+class _Exported:
+    """A model, and what its exporter could not follow: values that Python took from tensors."""
+
+    model: onnx.ModelProto
+    told: tuple[str, ...] = ()
+
+
+#: `export(torch, module, samples, dynamic, names)`.
+Exporting = Callable[[Any, "nn.Module", SampleInputs, bool, Mapping[str, Any]], _Exported]
 
 
 def compile_torch_model(
@@ -95,7 +114,9 @@ def torch_to_onnx(
 ) -> onnx.ModelProto:
     """Export a PyTorch module, in evaluation mode and in float32, to ONNX.
 
-    The exporters work on a copy of the module, on the CPU; the module itself is not changed.
+    The exporters work on a copy of the module, on the CPU; the module itself is not changed. The
+    model is compared with the module on all sample inputs, unless cml cannot run it or the module
+    does not repeat itself.
 
     Parameters
     ----------
@@ -125,9 +146,15 @@ def torch_to_onnx(
     InputError
         The sample inputs do not fit forward's parameters, or are not arrays of numbers.
     ExporterError
-        The module fails on the sample inputs, or no exporter can export it.
+        The module fails on the sample inputs, or no exporter gives a model that computes the same
+        on them.
     MissingLibraryError
         PyTorch is not installed.
+
+    Warns
+    -----
+    ControlFlowWarning
+        The module decides in Python by what a tensor holds, and all samples go the same way.
     """
     if exporter not in get_args(Exporter):
         choices = ", ".join(map(repr, get_args(Exporter)))
@@ -136,37 +163,76 @@ def torch_to_onnx(
     if not isinstance(module, torch.nn.Module):
         raise ModelFileError(f"a {type(module).__name__}", "it is not a torch.nn.Module")
     samples = bind_samples(torch, module, sample_inputs)
-    attempts = (
-        [(samples.with_batch(torch, 2), True), (samples.with_batch(torch, 1), False)]
-        if dynamic_batch
-        else [(samples, False)]
-    )
     source = f"the PyTorch module {type(module).__name__}"
     with _silence():
         try:
             module = _copy(torch, module)
-            outputs = samples.run(torch, module)
+            outputs = leaves(samples.run(torch, module))
         except Exception as error:
             raise ExporterError(
                 source, (("copied and run on the sample inputs", _reason(error)),)
             ) from error
         names: dict[str, Any] = {
             "input_names": list(input_names or samples.names),
-            "output_names": list(output_names or _output_names(outputs)),
+            "output_names": list(output_names or _output_names(len(outputs))),
             "opset_version": opset,
         }
-        failures: dict[str, str] = {}
-        for name, export in _EXPORTERS.items():
-            for inputs, dynamic in attempts if exporter in ("auto", name) else ():
-                try:
-                    return export(torch, module, inputs, dynamic, names)
-                except Exception as error:
-                    failures[f"{name} exporter"] = _reason(error)
-    raise ExporterError(
-        source,
-        tuple(failures.items()),
-        "PyTorch documents what its exporters take; torch_to_onnx(…, exporter=…) chooses one.",
+        chosen = {n: e for n, e in _EXPORTERS.items() if exporter in ("auto", n)}
+        exported = _search(torch, module, samples, dynamic_batch, names, chosen, source)
+    branches = [place for place in exported.told if "Python boolean" in place]
+    if branches:
+        warnings.warn(
+            f"{source} decides in Python by what a tensor holds ({branches[0]}). The exported "
+            "model always goes the way that the samples went which it was exported with.",
+            ControlFlowWarning,
+            stacklevel=2,
+        )
+    return exported.model
+
+
+def _search(
+    torch: Any,
+    module: nn.Module,
+    samples: SampleInputs,
+    dynamic_batch: bool,
+    names: Mapping[str, Any],
+    exporters: Mapping[str, Exporting],
+    source: str,
+) -> _Exported:
+    """The first of all attempts that gives a model which computes what the module does."""
+    attempts = (
+        [(samples.with_batch(torch, 2), True), (samples.with_batch(torch, 1), False)]
+        if dynamic_batch
+        else [(samples, False)]
     )
+    failures: dict[str, str] = {}
+    hint = "PyTorch documents what its exporters take; torch_to_onnx(…, exporter=…) chooses one."
+    for name, export in exporters.items():
+        for traced, dynamic in attempts:
+            inputs = names["input_names"]
+            try:
+                found = export(torch, module, traced, dynamic, names)
+                if dynamic and not has_open_batch(found.model, inputs, traced):
+                    failures[f"{name} exporter"] = "it takes the batch size for a constant"
+                    continue
+                reason = difference(
+                    torch,
+                    module,
+                    found.model,
+                    inputs,
+                    samples,
+                    traced,
+                    dynamic=dynamic,
+                    exact=bool(found.told),
+                )
+            except Exception as error:
+                failures[f"{name} exporter"] = _reason(error)
+                continue
+            if not reason:
+                return found
+            failures[f"{name} exporter"] = "; ".join([reason, *found.told])
+            hint = _CONTROL_FLOW
+    raise ExporterError(source, tuple(failures.items()), hint)
 
 
 @hookimpl
@@ -182,7 +248,7 @@ def _is_module(model: Any) -> bool:
 
 def _dynamo(
     torch: Any, module: nn.Module, samples: SampleInputs, dynamic: bool, names: Mapping[str, Any]
-) -> onnx.ModelProto:
+) -> _Exported:
     known = inspect.signature(torch.onnx.export).parameters
     if "dynamic_shapes" not in known or importlib.util.find_spec("onnxscript") is None:
         raise NotImplementedError("it needs PyTorch 2.5 and onnxscript: pip install 'cml[torch]'")
@@ -197,22 +263,21 @@ def _dynamo(
         verbose=False,
         **names,
     )
-    return program.model_proto
+    return _Exported(program.model_proto)
 
 
 def _torchscript(
     torch: Any, module: nn.Module, samples: SampleInputs, dynamic: bool, names: Mapping[str, Any]
-) -> onnx.ModelProto:
+) -> _Exported:
     inputs = zip(names["input_names"], samples.batched, strict=True)
     axes = {name: {0: _BATCH} for name, batched in inputs if batched}
     has_choice = "dynamo" in inspect.signature(torch.onnx.export).parameters
     file = io.BytesIO()
-    with warnings.catch_warnings():
-        if dynamic:
-            # A trace that took Python values from tensors may hold for this batch size alone. In
-            # PyTorch's own modules these are checks of shapes and no harm.
-            warnings.simplefilter("error", torch.jit.TracerWarning)
-            warnings.filterwarnings("ignore", module=r"(.*[/\\])?torch[./\\]")
+    with warnings.catch_warnings(record=True) as caught:
+        # A trace that took Python values from tensors may hold for this batch size alone, or for
+        # these samples. In PyTorch's own modules these are checks of shapes and no harm.
+        warnings.simplefilter("error" if dynamic else "always", torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", module=r"(.*[/\\])?torch[./\\]")
         torch.onnx.export(
             module,
             (*samples.args, samples.kwargs) if samples.kwargs else samples.args,
@@ -221,13 +286,17 @@ def _torchscript(
             **({"dynamo": False} if has_choice else {}),
             **names,
         )
-    return onnx.load_model_from_string(file.getvalue())
+    told = dict.fromkeys(_place(w) for w in caught if w.category is torch.jit.TracerWarning)
+    return _Exported(onnx.load_model_from_string(file.getvalue()), tuple(told))
 
 
-_EXPORTERS: Mapping[str, Callable[..., onnx.ModelProto]] = {
-    "dynamo": _dynamo,
-    "torchscript": _torchscript,
-}
+def _place(warning: warnings.WarningMessage) -> str:
+    """What a trace could not follow, and where."""
+    what = str(warning.message).partition(" might cause")[0]
+    return f"{what} (line {warning.lineno} of {Path(warning.filename).name})"
+
+
+_EXPORTERS: Mapping[str, Exporting] = {"dynamo": _dynamo, "torchscript": _torchscript}
 
 
 def _copy(torch: Any, module: nn.Module) -> nn.Module:
@@ -243,17 +312,8 @@ def _copy(torch: Any, module: nn.Module) -> nn.Module:
     return copy.deepcopy(module, computed).eval().to("cpu", torch.float32)
 
 
-def _output_names(outputs: Any) -> list[str]:
-    count = _count_tensors(outputs)
+def _output_names(count: int) -> list[str]:
     return ["output"] if count == 1 else [f"output_{place}" for place in range(count)]
-
-
-def _count_tensors(outputs: Any) -> int:
-    if isinstance(outputs, Mapping):
-        return sum(map(_count_tensors, outputs.values()))
-    if isinstance(outputs, (tuple, list)):
-        return sum(map(_count_tensors, outputs))
-    return int(outputs is not None)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -47,11 +47,14 @@ class SampleInputs:
         return dict(zip(names, tensors, strict=True))
 
     @property
+    def count(self) -> int:
+        """How many samples there are: the length of the first axis that there is."""
+        return next((tensor.shape[0] for tensor in self.tensors if tensor.ndim), 1)
+
+    @property
     def batched(self) -> list[bool]:
         """For each input, whether its first axis counts samples, as that of the first one does."""
-        sizes = [tensor.shape[0] if tensor.ndim else None for tensor in self.tensors]
-        count = next((size for size in sizes if size is not None), None)
-        return [size is not None and size == count for size in sizes]
+        return [tensor.ndim > 0 and tensor.shape[0] == self.count for tensor in self.tensors]
 
     def with_batch(self, torch: Any, count: int) -> SampleInputs:
         """As many samples as asked for, repeated if there are fewer."""
@@ -61,6 +64,13 @@ class SampleInputs:
                 raise InputShapeError(name, tuple(tensor.shape), "at least one sample")
             tensors.append(torch.cat([tensor] * count)[:count] if batched else tensor)
         return attrs.evolve(self, tensors=tuple(tensors))
+
+    def parts(self, size: int) -> Iterator[SampleInputs]:
+        """The samples in parts of so many, of which the last may have fewer."""
+        pairs = list(zip(self.tensors, self.batched, strict=True))
+        for start in range(0, self.count, size):
+            tensors = (tensor[start : start + size] if many else tensor for tensor, many in pairs)
+            yield attrs.evolve(self, tensors=tuple(tensors))
 
     def run(self, torch: Any, module: nn.Module) -> Any:
         """What the module makes of them."""

@@ -54,7 +54,7 @@ def compile_sklearn_model(
         What `sklearn_to_onnx`, `quantize` and `QuantizedModule.compile` raise.
     """
     samples = as_samples(X)
-    model = sklearn_to_onnx(estimator, samples, via=via)
+    model = sklearn_to_onnx(estimator, X, via=via)
     row = row_of(steps_of(estimator)[1])
     if config is None and n_bits is None and row is not None:
         config = row.config

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
 import onnx
 
-from cml_core.errors import CmlError, ConfigError, ExporterError, NodeError
+from cml_core.errors import CmlError, ConfigError, ExporterError
 from cml_core.numpy_module import NumpyModule
 from cml_frontends.optional import require
+from cml_frontends.sklearn.agreement import difference, difference_on_drawn, lost_in_float32
 from cml_frontends.sklearn.assembly import INPUT, finish, new_writer
-from cml_frontends.sklearn.bodies.library import by_skl2onnx, preprocessing
+from cml_frontends.sklearn.bodies.library import by_skl2onnx, preprocessing, transformed
+from cml_frontends.sklearn.drawing import drawn_samples
 from cml_frontends.sklearn.heads import classifier_outputs, link_of, regressor_outputs
-from cml_frontends.sklearn.hummingbird import by_hummingbird
+from cml_frontends.sklearn.hummingbird import by_hummingbird, has_converter
 from cml_frontends.sklearn.originals import steps_of
 from cml_frontends.sklearn.table import row_of
 
 __all__ = ["Via", "sklearn_to_onnx"]
 
 Via = Literal["auto", "skl2onnx", "hummingbird"]
-
-#: Samples on which a model is compared with the estimator, and what may come of float32: the
-#: share of samples that may differ (on the edge of a threshold), or one of a few, and by how much
-#: all others may.
-_SAMPLES, _FEW, _CLOSE = 256, 0.02, 1e-3
-#: The methods that outputs stand for.
-_METHODS = {
-    "label": "predict",
-    "probabilities": "predict_proba",
-    "scores": "decision_function",
-    "variable": "predict",
-}
 
 
 def sklearn_to_onnx(estimator: Any, X: Any = None, *, via: Via = "auto") -> onnx.ModelProto:
@@ -49,7 +38,8 @@ def sklearn_to_onnx(estimator: Any, X: Any = None, *, via: Via = "auto") -> onnx
         A fitted classifier or regressor of scikit-learn, XGBoost, LightGBM or this package, a
         pipeline or a search that found one.
     X : array of shape (n, features), optional
-        Samples on which the model is compared with the estimator. Hummingbird needs some.
+        Samples on which the model is compared with the estimator, by default some that are
+        drawn between its thresholds, or from a normal distribution. Hummingbird needs some.
     via : {"auto", "skl2onnx", "hummingbird"}
         The converter: skl2onnx (with onnxmltools for XGBoost and LightGBM, and graphs of our own
         where these have none that serves), or Hummingbird and then PyTorch's exporter, which
@@ -58,7 +48,8 @@ def sklearn_to_onnx(estimator: Any, X: Any = None, *, via: Via = "auto") -> onnx
     Raises
     ------
     ExporterError
-        The estimator has no converter, or one that gives other predictions than the estimator.
+        The estimator has no converter, or one that gives other predictions than the estimator, or
+        float32 cannot tell samples apart that the estimator can.
     MissingLibraryError
         The converter is not installed.
     NotFittedError
@@ -77,7 +68,8 @@ def sklearn_to_onnx(estimator: Any, X: Any = None, *, via: Via = "auto") -> onnx
     several = isinstance(getattr(final, "classes_", None), list)
     if several or getattr(binarizer, "y_type_", "").startswith("multilabel"):
         raise ExporterError(source, (("cml", "it has several outputs, each with its classes"),))
-    samples = None if X is None else np.asarray(X, dtype=np.float32)
+    given = None if X is None else _numbers(X)
+    samples = None if given is None else given.astype(np.float32)
     features = _count_features(steps[0] if steps else final, samples, source)
     route = "hummingbird" if via == "hummingbird" else "skl2onnx"
     try:
@@ -86,19 +78,44 @@ def sklearn_to_onnx(estimator: Any, X: Any = None, *, via: Via = "auto") -> onnx
     except (CmlError, MemoryError):
         raise
     except Exception as error:
-        raise ExporterError(source, ((route, _reason(error)),), _HINTS[route]) from error
+        reason = _reason(error)
+        raise ExporterError(source, ((route, reason),), _hint(route, steps, final)) from error
     row = row_of(final)
-    if samples is not None and (row is None or not row.has_ties):
-        reason = _difference(model, steps, final, samples[:_SAMPLES])
+    module = None if row is not None and row.has_ties else NumpyModule.from_onnx(model)
+    if given is not None:
+        reason = lost_in_float32(module, steps, final, given)
         if reason:
-            raise ExporterError(source, ((route, reason),), _HINTS[route])
+            raise ExporterError(source, (("float32", reason),), _FINER)
+    if module is not None:
+        if samples is not None:
+            reason = difference(module, steps, final, samples)
+        elif row is not None and row.sees_samples:
+            reason = ""  # Its classes may be so far apart elsewhere that rounding decides.
+        else:
+            inside = int(final.n_features_in_) if steps else features
+            blocks = drawn_samples(model, steps, inside)
+            reason = difference_on_drawn(module, steps, final, blocks)
+        if reason:
+            raise ExporterError(source, ((route, reason),), _hint(route, steps, final))
     return model
 
 
-_HINTS = {
-    "skl2onnx": "Hummingbird may have a converter for it: via='hummingbird'.",
-    "hummingbird": "skl2onnx may have a converter for it: via='skl2onnx'.",
-}
+_FINER = "Subtract an offset from that feature, or scale it, before fitting."
+
+
+def _hint(route: str, steps: Sequence[Any], final: Any) -> str:
+    """Name the other converter, if it knows the estimator and what comes before it."""
+    if route == "hummingbird":
+        return "skl2onnx may have a converter for it: via='skl2onnx'."
+    if any(not has_converter(part) for part in (*steps, final)):
+        return ""
+    return "Hummingbird may have a converter for it: via='hummingbird'."
+
+
+def _numbers(X: Any) -> np.ndarray:
+    """Samples as they are given, in any dtype of numbers."""
+    given = np.asarray(X)
+    return given if given.dtype.kind in "biuf" else given.astype(np.float64)
 
 
 def _by_skl2onnx(
@@ -109,7 +126,10 @@ def _by_skl2onnx(
         x = preprocessing(writer, INPUT, steps, features)
         inside = int(final.n_features_in_)
     row = row_of(final)
-    result = (by_skl2onnx if row is None else row.body)(writer, x, final, inside)
+    if row is None or not row.sees_samples:
+        result = (by_skl2onnx if row is None else row.body)(writer, x, final, inside)
+    else:
+        result = row.body(writer, x, final, inside, samples=transformed(steps, samples))
     if result.kind == "values":
         outputs = regressor_outputs(writer, result, final)
     else:
@@ -126,36 +146,6 @@ def _count_features(first: Any, samples: np.ndarray | None, source: str) -> int:
     if count is None:
         raise ExporterError(source, (("cml", "how many features it takes only X can tell"),))
     return int(count)
-
-
-def _difference(
-    model: onnx.ModelProto, steps: Sequence[Any], final: Any, samples: np.ndarray
-) -> str:
-    """Say where a model does not give the estimator's own predictions; nothing if it does."""
-    module = NumpyModule.from_onnx(model)
-    try:
-        outputs = module.run({INPUT: samples})
-        module.run({INPUT: samples[:1]})  # as encryption does
-    except NodeError as error:
-        return error.message().rstrip(".")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # these samples have no feature names
-        for step in steps:
-            samples = step.transform(samples)
-        wanted = {name: np.asarray(getattr(final, _METHODS[name])(samples)) for name in outputs}
-    for name, expected in wanted.items():
-        found = outputs[name]
-        if found.size != expected.size:
-            return f"its {name} is of shape {found.shape} in place of {expected.shape}"
-        found = found.reshape(expected.shape)
-        if name == "label":
-            off = found != expected
-        else:
-            off = np.abs(found - expected) > _CLOSE * np.abs(expected).max(initial=0.0)
-        count = int(off.reshape(len(off), -1).any(axis=1).sum())
-        if count > max(1, _FEW * len(off)):
-            return f"its {name} differs from the estimator's for {count} of {len(off)} samples"
-    return ""
 
 
 def _reason(error: Exception) -> str:

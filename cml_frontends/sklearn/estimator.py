@@ -19,7 +19,7 @@ from cml_frontends.optional import require
 from cml_frontends.sklearn.assembly import INPUT
 from cml_frontends.sklearn.conversion import sklearn_to_onnx
 from cml_frontends.sklearn.errors import NotQuantizedError
-from cml_frontends.sklearn.originals import as_original
+from cml_frontends.sklearn.originals import OWN, as_original
 from cml_frontends.sklearn.parameters import as_samples, config_of, own_parameters
 from cml_frontends.sklearn.table import Row
 
@@ -27,6 +27,8 @@ __all__ = ["FheEstimator"]
 
 #: Which output of the model a method returns.
 _OUTPUT_OF = {"predict_proba": "probabilities", "decision_function": "scores"}
+#: Attributes that do not change what a fitted estimator predicts.
+_IDLE = OWN | {"n_jobs", "_n_jobs", "verbose", "verbosity", "_metadata_request"}
 
 
 class FheEstimator:
@@ -34,7 +36,8 @@ class FheEstimator:
 
     Until it is quantized, an estimator is in all its methods the original. `quantize` or
     `compile` then make it predict on integers, in the clear (`fhe="disable"`), in simulation or
-    encrypted, until it is fitted again. A copy, in memory or in a file, is an unquantized one.
+    encrypted, until it is fitted again, another model is loaded into it or one of its attributes
+    is set to something else. A copy, in memory or in a file, is an unquantized one.
     """
 
     _row: ClassVar[Row]
@@ -59,6 +62,20 @@ class FheEstimator:
         super().set_params(**params)  # type: ignore[misc]
         return self
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; integers and circuit are gone if it says what is predicted."""
+        if name not in _IDLE and name in vars(self) and vars(self)[name] is not value:
+            self._forget()
+        super().__setattr__(name, value)
+
+    def _forget(self) -> None:
+        vars(self).pop("_compiled", None)
+        vars(self).pop("_onnx", None)
+
+    def _load(self, method: str, *args: Any, **options: Any) -> Any:
+        self._forget()  # what is loaded may change an attribute in place
+        return getattr(super(), method)(*args, **options)
+
     def _train(self, method: str, *args: Any, **options: Any) -> Any:
         original = as_original(self)
         getattr(original, method)(*args, **options)
@@ -72,6 +89,11 @@ class FheEstimator:
         state = dict(super().__getstate__())  # type: ignore[call-overload]
         state.pop("_compiled", None)
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a copy's state; what was made of another one is gone."""
+        self._forget()
+        super().__setstate__(state)  # type: ignore[misc]
 
     # --- the way to a circuit ---
 
@@ -117,7 +139,7 @@ class FheEstimator:
         samples = as_samples(X)
         own = {name: getattr(self, name) for name in own_parameters(self._row)}
         config = config_of(self._row, **own)
-        self._onnx = sklearn_to_onnx(self, samples)
+        self._onnx = sklearn_to_onnx(self, X)
         self._compiled = CompiledModel.from_onnx(self._onnx, samples, config, compile=False)
         return self._compiled.quantized_module
 

@@ -52,6 +52,7 @@ def estimator_class(name: str) -> type:
         method: made(row, original, method)
         for made, methods in (
             (_training, ("fit", "partial_fit")),
+            (_loading, tuple(name for name in dir(original) if name.startswith("load"))),
             (_prediction, ("predict", "predict_proba", "decision_function")),
         )
         for method in methods
@@ -91,6 +92,13 @@ def _training(row: Row, original: type, method: str) -> Callable[..., Any]:
         return self._train(method, *args, **options)
 
     return _as(train, row, getattr(original, method))
+
+
+def _loading(row: Row, original: type, method: str) -> Callable[..., Any]:
+    def load(self: Any, *args: Any, **options: Any) -> Any:
+        return self._load(method, *args, **options)
+
+    return _as(load, row, getattr(original, method))
 
 
 def _prediction(row: Row, original: type, method: str) -> Any:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import onnx
 
-from cml_core.errors import ExporterError
+from cml_core.errors import ExporterError, MissingLibraryError
 from cml_frontends.optional import require
 from cml_frontends.sklearn.assembly import INPUT, finish, inline, new_writer
 from cml_frontends.sklearn.bodies.hist_boosting import rounded_down
 from cml_frontends.sklearn.heads import Result, classifier_outputs, regressor_outputs
 from cml_frontends.torch import torch_to_onnx
 
-__all__ = ["by_hummingbird"]
+__all__ = ["by_hummingbird", "has_converter"]
 
 #: Trees as matrix products, whatever their depth: nothing in them is indexed by what is encrypted.
 _IN_MATRICES = {"tree_implementation": "gemm"}
@@ -59,6 +59,17 @@ def by_hummingbird(
     else:
         outputs = regressor_outputs(writer, Result(tensor, "values"), final)
     return finish(writer, features, outputs, model.opset_import)
+
+
+def has_converter(part: Any) -> bool:
+    """Whether Hummingbird is installed and knows an estimator or a transformer."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            known = require("hummingbird.ml.supported", "hummingbird")
+    except MissingLibraryError:
+        return False
+    return type(part) in known.sklearn_api_operator_name_map
 
 
 def _understood(final: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["as_original", "original_class", "steps_of"]
+__all__ = ["OWN", "as_original", "original_class", "steps_of"]
 
 #: Attributes of our estimators that the originals do not have.
 OWN = frozenset({"n_bits", "encoding", "_compiled", "_onnx"})

@@ -23,7 +23,7 @@ _TABULAR = QuantConfig(input_scales="each", observer="mse")
 _LINEAR = attrs.evolve(_TABULAR, input_bits=8, weight_bits=8)
 _DISTANCES = attrs.evolve(_LINEAR, weight_rounding="nearest")
 #: Lookups of inputs alone, whose results may be wide: their sum is not looked up.
-_PARABOLAS = attrs.evolve(_TABULAR, input_bits=5, weight_bits=8, activation_bits=8)
+_PARABOLAS = attrs.evolve(_TABULAR, input_bits=5, weight_bits=6, activation_bits=8)
 _KERNELS = QuantConfig(
     input_scales="each", observer="mse", input_bits=6, weight_bits=6, activation_bits=6
 )
@@ -57,6 +57,8 @@ class Row:
         Whether its features are compared with thresholds, so that `encoding` applies.
     has_ties : bool
         Whether many predictions may hang on what rounding makes of equal numbers.
+    sees_samples : bool
+        Whether `body` takes `samples`, such as the estimator will see, or None.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Row:
     extra: str = "sklearn"
     has_trees: bool = False
     has_ties: bool = False
+    sees_samples: bool = False
 
 
 def _linear(name: str, module: str, body: Body = by_skl2onnx) -> Row:
@@ -94,7 +97,14 @@ _LIST = (
     _linear("LinearSVR", "sklearn.svm"),
     Row("SVC", "sklearn.svm", _KERNELS, support_vectors),
     Row("SVR", "sklearn.svm", _KERNELS),
-    Row("GaussianNB", "sklearn.naive_bayes", _PARABOLAS, gaussian_naive_bayes, _INPUT_BITS),
+    Row(
+        "GaussianNB",
+        "sklearn.naive_bayes",
+        _PARABOLAS,
+        gaussian_naive_bayes,
+        _INPUT_BITS,
+        sees_samples=True,
+    ),
     Row(
         "KNeighborsClassifier",
         "sklearn.neighbors",

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
@@ -28,9 +28,10 @@ from sklearn.preprocessing import (
 
 import cml_core as cml
 from cml_core.errors import ConfigError, ExporterError, MissingLibraryError
-from cml_frontends.sklearn import sklearn_to_onnx
+from cml_frontends.sklearn import compile_sklearn_model, sklearn_to_onnx
 from cml_frontends.sklearn.bodies import library
 from cml_frontends.sklearn.bodies.hist_boosting import rounded_down
+from cml_frontends.sklearn.drawing import drawn_samples
 from cml_frontends.sklearn.importer import cml_importer
 from cml_frontends.sklearn.table import ROWS
 from tests.frontends.estimators import CASES, fitted, make, needs_library, split
@@ -282,6 +283,65 @@ def test_importers_take_fitted_estimators(monkeypatch):
     np.testing.assert_array_equal(module(X_test)[0], estimator.predict(X_test))
 
 
+# --- what float32 holds ---
+
+TIME = 1.7e9 + np.arange(300) * 3.0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["HistGradientBoostingClassifier", "LGBMClassifier", "KNeighborsClassifier",
+     "LogisticRegression"],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_values_that_float32_cannot_tell_apart_are_refused(name):
+    needs_library(name)
+    X = np.stack([np.random.default_rng(0).normal(size=300), TIME], axis=1)
+    blocks = np.arange(300) // 20 % 2 if name != "LogisticRegression" else np.arange(300) > 150
+    estimator = make(name, **({"max_depth": None} if name.startswith("LGBM") else {}))
+    if name == "LogisticRegression":
+        estimator = make_pipeline(StandardScaler(), estimator)
+    blocks = np.array(["no", "yes"])[blocks.astype(int)]
+    estimator.fit(X, blocks)
+    with pytest.raises(ExporterError, match=r"float32.* cannot tell values of feature 1 apart"):
+        sklearn_to_onnx(estimator, X)
+    with pytest.raises(ExporterError, match="Subtract an offset"):
+        compile_sklearn_model(estimator, X, compile=False)
+    estimator.fit(X - [0.0, TIME[0]], blocks)
+    check_agreement(
+        sklearn_to_onnx(estimator, X - [0.0, TIME[0]]),
+        estimator,
+        (X - [0.0, TIME[0]]).astype(np.float32),
+        tolerance=1e-3,
+    )
+
+
+def test_the_error_names_the_feature():
+    X = np.stack([TIME % 7, TIME], axis=1)
+    estimator = make("HistGradientBoostingRegressor").fit(X, np.sin(TIME))
+    estimator.feature_names_in_ = np.array(["size", "time"], dtype=object)
+    with pytest.raises(ExporterError, match="values of feature 'time' apart"):
+        estimator.quantize(X)
+
+
+def test_float32_is_told_of_pipelines_that_are_compiled():
+    estimator = make_pipeline(StandardScaler(), make("LinearRegression"))
+    estimator.fit(TIME[:, None], TIME - TIME[0])
+    with pytest.raises(ExporterError, match=r"differs .* float32"):
+        compile_sklearn_model(estimator, TIME[:, None], compile=False)
+
+
+@pytest.mark.parametrize("name", ["HistGradientBoostingRegressor", "LGBMRegressor",
+                                  "DecisionTreeRegressor"])  # fmt: skip
+def test_samples_on_thresholds_are_no_fault_of_float32(name):
+    needs_library(name)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1000, 2))  # thresholds that are samples, which float32 moves to and fro
+    parameters = {"max_iter": 100} if name.startswith("Hist") else {}
+    estimator = make(name, **parameters, max_depth=None).fit(X, X.sum(axis=1) + np.sin(9 * X[:, 0]))
+    assert sklearn_to_onnx(estimator, X)
+
+
 # --- refusals ---
 
 
@@ -309,6 +369,78 @@ def test_classifiers_of_several_outputs_are_refused(name):
     estimator = make(name).fit(X_train, np.stack([y_train > 0, y_train > 1], axis=1))
     with pytest.raises(ExporterError, match="several outputs"):
         sklearn_to_onnx(estimator)
+
+
+def wrong_by_converters():
+    """Estimators whose converters give other predictions."""
+    wine, disease = split("wine"), split("diabetes")
+    rising = (disease[2] - disease[2].min()) / np.ptp(disease[2])
+    bag = {"boosting_type": "rf", "bagging_freq": 1, "bagging_fraction": 0.5, "random_state": 0}
+    forest = {"num_parallel_tree": 3, "subsample": 0.5, "random_state": 0}
+    return {
+        "forests": ("XGBClassifier", forest, wine[0], wine[2]),
+        "logistic": ("XGBRegressor", {"objective": "reg:logistic"}, disease[0], rising),
+        "rf": ("LGBMRegressor", bag, disease[0], disease[2]),
+        "rf of classes": ("LGBMClassifier", bag, wine[0], wine[2]),
+        "linear": ("LGBMRegressor", {"linear_tree": True}, disease[0], disease[2]),
+    }
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("kind", ["forests", "logistic", "rf", "rf of classes", "linear"])
+def test_without_samples_some_are_drawn_for_the_check(kind, scaled):
+    name, parameters, X, y = wrong_by_converters()[kind]
+    needs_library(name)
+    estimator = make(name, **parameters)
+    if scaled:
+        estimator, X = make_pipeline(StandardScaler(), estimator), 1000 + 50 * X
+    estimator.fit(X, y)
+    for ask in (lambda: sklearn_to_onnx(estimator), lambda: sklearn_to_onnx(estimator, X)):
+        with pytest.raises(ExporterError, match="differs from the estimator's"):
+            ask()
+    if not scaled:
+        with pytest.raises(ExporterError, match="that were drawn, as X is not given"):
+            estimator.onnx_model  # noqa: B018
+
+
+def test_samples_are_drawn_between_thresholds_and_through_transformers():
+    rng = np.random.default_rng(0)
+    X = 1e4 + rng.normal(size=(200, 3))
+    estimator = make_pipeline(StandardScaler(), make("DecisionTreeRegressor")).fit(X, X[:, 1])
+    model = sklearn_to_onnx(estimator)
+    blocks = list(drawn_samples(model, [estimator[0]], 3))
+    assert np.concatenate(blocks).shape == (256, 3)
+    drawn = np.concatenate(blocks)[:, 1]
+    assert X[:, 1].min() - 3 < drawn.min() < drawn.max() < X[:, 1].max() + 3
+    assert len(np.unique(estimator.predict(np.concatenate(blocks)))) == 16  # all leaves
+    again = list(drawn_samples(model, [estimator[0]], 3))
+    np.testing.assert_array_equal(np.concatenate(blocks), np.concatenate(again))
+
+
+def test_an_estimator_that_refuses_what_is_drawn_is_not_checked(monkeypatch):
+    X_train, _, y_train, _ = split("iris")
+    estimator = Ridge().fit(X_train, y_train)
+    expected = sklearn_to_onnx(estimator, X_train)
+
+    def refuse(self, X):
+        if len(X) > 1:
+            raise ValueError("categories that were not seen")
+        return predict(self, X)
+
+    predict = Ridge.predict
+    monkeypatch.setattr(Ridge, "predict", refuse)
+    assert sklearn_to_onnx(estimator) == expected
+
+
+@pytest.mark.parametrize("booster", ["dart", "gblinear"])
+@pytest.mark.filterwarnings("ignore")
+def test_boosters_that_have_no_converter_are_named(booster):
+    needs_library("XGBRegressor")
+    X_train, _, y_train, _ = split("diabetes")
+    estimator = make("XGBRegressor", booster=booster, max_depth=None).fit(X_train, y_train)
+    with pytest.raises(ExporterError, match=f"booster='{booster}' is not supported") as caught:
+        sklearn_to_onnx(estimator)
+    assert "hummingbird" not in str(caught.value)
 
 
 def test_transformers_alone_are_refused():
@@ -343,7 +475,20 @@ def test_estimators_without_a_converter_are_refused():
     X_train, _, y_train, _ = split("iris")
     with pytest.raises(ExporterError, match="Guess") as caught:
         sklearn_to_onnx(Guess().fit(X_train, y_train))
-    assert "via='hummingbird'" in str(caught.value)
+    assert "via='hummingbird'" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_hummingbird_is_named_where_it_knows_all_parts(scaled, monkeypatch):
+    supported = pytest.importorskip("hummingbird.ml.supported")
+    X_train, _, y_train, _ = split("iris")
+    estimator = make_pipeline(StandardScaler(), make("LogisticRegression")).fit(X_train, y_train)
+    if not scaled:
+        monkeypatch.delitem(supported.sklearn_api_operator_name_map, StandardScaler)
+    monkeypatch.setattr(library, "_convert", lambda *args: 1 / 0)
+    with pytest.raises(ExporterError, match="division by zero") as caught:
+        sklearn_to_onnx(estimator, X_train)
+    assert ("via='hummingbird'" in str(caught.value)) is scaled
 
 
 def test_classifiers_without_a_row_need_probabilities():

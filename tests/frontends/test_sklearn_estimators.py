@@ -194,6 +194,45 @@ def test_an_estimator_is_the_original_until_it_is_quantized():
         model.quantized_module  # noqa: B018
 
 
+@pytest.mark.parametrize("name", ["XGBClassifier", "XGBRegressor"])
+def test_a_model_that_is_loaded_replaces_what_was_quantized(name, tmp_path):
+    needs_library(name)
+    X_train, X_test, y_train, _ = split("breast cancer", scaled=False)
+    make(name).fit(X_train, 1 - y_train).save_model(tmp_path / "model.json")
+    model = make(name).fit(X_train, y_train)
+    before = model.predict(X_test)
+    model.quantize(X_train)
+    model.load_model(tmp_path / "model.json")
+    assert np.mean(np.round(model.predict(X_test)) == np.round(before)) < 0.2
+    with pytest.raises(NotQuantizedError):
+        model.quantized_module  # noqa: B018
+    model.quantize(X_train)
+    assert np.mean(np.round(model.predict(X_test)) == np.round(before)) < 0.2
+
+
+@pytest.mark.parametrize("change", ["attribute", "parameter", "state"])
+@pytest.mark.parametrize("name", ["LogisticRegression", "SVC", "LGBMClassifier"])
+def test_what_was_quantized_is_forgotten_when_the_estimator_changes(name, change):
+    needs_library(name)
+    X_train, _, y_train, _ = split("iris")
+    model = make(name).fit(X_train, y_train)
+    model.quantize(X_train)
+    quantized, graph = model.quantized_module, model.onnx_model
+    idle = {"n_jobs": 2} if name == "LGBMClassifier" else {"verbose": False}
+    model.set_params(n_bits=3, **idle)
+    model.set_params(random_state=model.get_params()["random_state"])
+    assert model.quantized_module is quantized  # these say nothing of its predictions
+    state = clone(model).fit(X_train, y_train[::-1]).__getstate__()
+    {
+        "attribute": lambda: setattr(model, "n_features_in_", np.int64(4)),
+        "parameter": lambda: model.set_params(class_weight="balanced"),
+        "state": lambda: model.__setstate__(state),
+    }[change]()
+    with pytest.raises(NotQuantizedError):
+        model.quantized_module  # noqa: B018
+    assert model.onnx_model is not graph
+
+
 def test_what_is_missing_is_said():
     X_train, X_test, y_train, _ = split("iris")
     model = make("LinearSVC")

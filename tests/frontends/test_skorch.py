@@ -95,6 +95,14 @@ def test_a_fitted_classifier_predicts_on_integers(fitted, data):
     assert fitted.onnx_model.graph.input[0].name == "x"
 
 
+def test_no_samples_give_no_predictions(fitted, data):
+    nothing = data[0][:0]
+    for method in (fitted.predict, fitted.predict_proba):
+        one, none = method(data[0][:1]), method(nothing)
+        assert none.shape == (0, *one.shape[1:])
+        assert none.dtype == one.dtype
+
+
 def test_simulation_needs_a_circuit(fitted, data):
     with pytest.raises(ConfigError, match="until the model is compiled"):
         fitted.predict(data[0], fhe="simulate")

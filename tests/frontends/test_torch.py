@@ -8,6 +8,7 @@ import sys
 import warnings
 
 import numpy as np
+import onnx
 import pytest
 
 import cml_core as cml
@@ -25,12 +26,14 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from torch import nn  # noqa: E402
 
+import cml_frontends.torch  # noqa: E402
 from cml_frontends import (  # noqa: E402
     CompiledModel,
     compile_onnx_model,
     compile_torch_model,
     torch_to_onnx,
 )
+from cml_frontends.torch import ControlFlowWarning  # noqa: E402
 from tests.frontends.architectures import ARCHITECTURES, Embedded, mlp, reference  # noqa: E402
 
 HAS_DYNAMO = importlib.util.find_spec("onnxscript") is not None
@@ -352,6 +355,113 @@ class CountsSamples(nn.Module):
 def test_a_trace_that_may_hold_for_one_batch_size_alone_is_not_taken_for_all():
     model = torch_to_onnx(CountsSamples(), np.ones((3, 2)), exporter="torchscript")
     assert cml.NumpyModule.from_onnx(model).inputs[0].shape == (1, 2)
+
+
+class CountsByLen(nn.Module):
+    """Takes the batch size from where the newer exporter does not follow it."""
+
+    def forward(self, x):
+        return x.reshape(len(x), -1) * len(x)
+
+
+@by_exporter
+def test_a_batch_size_that_an_exporter_takes_for_a_constant_becomes_one(exporter):
+    data = np.random.default_rng(0).normal(size=(3, 2, 2)).astype(np.float32)
+    module = cml.NumpyModule.from_onnx(torch_to_onnx(CountsByLen(), data, exporter=exporter))
+    assert module.inputs[0].shape == (1, 2, 2)
+    np.testing.assert_array_equal(module(data[:1]), data[:1].reshape(1, 4))
+
+
+# --- the model beside the module ---
+
+
+class Branches(nn.Module):
+    def __init__(self, bound=0.0):
+        super().__init__()
+        self.bound = bound
+
+    def forward(self, x):
+        return x if x.sum() > self.bound else -3 * x
+
+
+@pytest.mark.parametrize("exporter", ["auto", "torchscript"])
+def test_control_flow_that_depends_on_data_is_refused(exporter):
+    data = np.random.default_rng(0).normal(size=(40, 3))
+    away = int((data.sum(axis=1) > 0).sum())
+    away = 40 - away if data[0].sum() > 0 else away
+    with pytest.raises(ExporterError, match="Control flow that depends on data") as caught:
+        torch_to_onnx(Branches(), data, exporter=exporter)
+    name, reason = caught.value.failures[-1]
+    assert name == "torchscript exporter"
+    assert "its output 'output' differs from the module's by up to" in reason
+    assert f"for {away} of 40 samples" in reason
+    assert "to a Python boolean (line " in reason
+
+
+def test_one_sample_of_many_that_goes_another_way_is_enough():
+    data = np.ones((80, 3), np.float32)
+    data[-1] = -1
+    with pytest.raises(ExporterError, match="for 1 of 80 samples"):
+        compile_torch_model(Branches(), data, n_bits=4, exporter="torchscript", compile=False)
+
+
+def test_a_decision_that_all_samples_take_alike_is_told():
+    data = np.random.default_rng(0).normal(size=(5, 3))
+    with pytest.warns(ControlFlowWarning, match=r"Python boolean \(line \d+ of test_torch.py\)"):
+        model = torch_to_onnx(Branches(-100.0), data, exporter="torchscript")
+    assert cml.NumpyModule.from_onnx(model).inputs[0].shape == (1, 3)
+
+
+class ManyKinds(nn.Module):
+    """Outputs of several kinds and dtypes, some of them not finite, and a dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.drop = nn.Linear(3, 3), nn.Dropout(0.5)
+
+    def forward(self, x, ids):
+        y = self.drop(self.body(x))
+        return {"z": y, "a": (y.argmax(1), None), "roots": torch.log(x), "ids": ids + 1}
+
+
+@by_exporter
+def test_outputs_of_every_kind_are_compared(exporter):
+    torch.manual_seed(0)
+    x = np.random.default_rng(0).normal(size=(50, 3))  # has logarithms that are not numbers
+    x[0] = 0
+    ids = np.arange(50)
+    module = cml.NumpyModule.from_onnx(
+        torch_to_onnx(ManyKinds().train(), (x, ids), exporter=exporter)
+    )
+    assert [spec.shape[0] for spec in module.inputs] == ["batch", "batch"]
+    assert [spec.dtype.kind for spec in module.outputs] == ["f", "i", "f", "i"]
+
+
+class Wavers(nn.Module):
+    def forward(self, x):
+        return nn.functional.dropout(x, 0.5, training=True)
+
+
+@by_exporter
+def test_a_module_that_does_not_repeat_itself_is_compared_with_nothing(exporter):
+    model = torch_to_onnx(Wavers(), np.ones((20, 8)), exporter=exporter)
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_what_an_exporter_gets_wrong_is_refused(monkeypatch):
+    export = cml_frontends.torch._EXPORTERS["torchscript"]
+
+    def wrong(*args):
+        exported = export(*args)
+        tensor = exported.model.graph.initializer[0]
+        tensor.CopyFrom(onnx.numpy_helper.from_array(2 * onnx.numpy_helper.to_array(tensor)))
+        tensor.name = "0.weight"
+        return exported
+
+    monkeypatch.setattr(cml_frontends.torch, "_EXPORTERS", {"torchscript": wrong})
+    (data,) = ARCHITECTURES["mlp"].samples(70)
+    with pytest.raises(ExporterError, match=r"differs .* for 70 of 70 samples"):
+        torch_to_onnx(mlp(nn.ReLU), data)
 
 
 class Eigen(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import warnings
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from cml_core.errors import ExporterError
 from cml_core.graph.writer import GraphWriter
 from cml_frontends.optional import require
 from cml_frontends.sklearn.assembly import INPUT, OPSET, inline
@@ -21,7 +23,18 @@ __all__ = ["lightgbm_trees", "xgboost_trees"]
 
 
 def xgboost_trees(writer: GraphWriter, x: str, estimator: Any, features: int) -> Result:
-    """Nodes of an XGBClassifier or XGBRegressor."""
+    """Nodes of an XGBClassifier or XGBRegressor.
+
+    Raises
+    ------
+    ExporterError
+        Its booster is not "gbtree": its weights, or those of its trees, have no converter.
+    """
+    learner = json.loads(estimator.get_booster().save_config())["learner"]
+    booster = learner["gradient_booster"]["name"]
+    if booster != "gbtree":
+        reason = f"XGBoost's booster={booster!r} is not supported, only 'gbtree' is"
+        raise ExporterError(f"the estimator {type(estimator).__name__}", (("cml", reason),))
     estimator = copy.copy(estimator)
     # The converter finds a feature's number in its name.
     estimator._Booster = estimator.get_booster().copy()

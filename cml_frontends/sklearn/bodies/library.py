@@ -15,10 +15,11 @@ from cml_frontends.optional import require
 from cml_frontends.sklearn.assembly import INPUT, ML_DOMAIN, ML_OPSET, OPSET, inline
 from cml_frontends.sklearn.heads import Result
 
-__all__ = ["Body", "by_skl2onnx", "by_skl2onnx_scores", "preprocessing"]
+__all__ = ["Body", "by_skl2onnx", "by_skl2onnx_scores", "preprocessing", "transformed"]
 
-#: `body(writer, x, estimator, features)` writes what an estimator of so many features computes.
-Body = Callable[[GraphWriter, str, Any, int], Result]
+#: `body(writer, x, estimator, features)` writes what an estimator of so many features computes. A
+#: body that sees samples takes them as `samples`.
+Body = Callable[..., Result]
 
 
 def preprocessing(writer: GraphWriter, x: str, steps: Sequence[Any], features: int) -> str:
@@ -26,6 +27,17 @@ def preprocessing(writer: GraphWriter, x: str, steps: Sequence[Any], features: i
     pipeline = require("sklearn.pipeline", "sklearn")
     whole = pipeline.Pipeline([(f"step{k}", step) for k, step in enumerate(steps)])
     return inline(writer, _convert(whole, features, {}), x, "steps/")[0]
+
+
+def transformed(steps: Sequence[Any], samples: np.ndarray | None) -> np.ndarray | None:
+    """What fitted transformers in a row make of samples, if there are any."""
+    if samples is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # these samples have no feature names
+        for step in steps:
+            samples = step.transform(samples)
+    return np.asarray(samples)
 
 
 def by_skl2onnx(writer: GraphWriter, x: str, estimator: Any, features: int) -> Result:
