@@ -10,6 +10,8 @@ import hashlib
 import io
 import json
 import os
+import re
+import stat
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -23,6 +25,7 @@ from cml_core.errors import DamagedFileError, NewerFileError, OutputFileError, S
 __all__ = [
     "FORMAT_VERSION",
     "array_bytes",
+    "destination",
     "read_archive",
     "read_array",
     "write_archive",
@@ -33,6 +36,8 @@ __all__ = [
 FORMAT_VERSION = 2
 _MAGIC = "cml"
 _MANIFEST = "manifest.json"
+#: As many links as Linux follows from one path.
+_MOST_LINKS = 40
 
 
 def array_bytes(array: np.ndarray) -> bytes:
@@ -48,8 +53,33 @@ def read_array(content: bytes) -> np.ndarray:
     return array
 
 
+def destination(path: str | os.PathLike[str]) -> Path | None:
+    """The regular file, there or not, that writing to a path replaces; links are followed.
+
+    None where something else is there, such as a device, a pipe or an open descriptor
+    (`/dev/fd/N`): it is written to as it is.
+
+    Raises
+    ------
+    OSError, ValueError
+        There can be no file at the path.
+    """
+    try:
+        kind = Path(path).stat().st_mode
+    except FileNotFoundError:
+        if _descriptor(path) is not None:
+            raise
+        return Path(os.path.realpath(path))
+    if not stat.S_ISREG(kind) or _descriptor(path) is not None:
+        return None
+    return Path(os.path.realpath(path))
+
+
 def write_file(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file whole or not at all: beside its place, then renamed.
+
+    A file that is there keeps its permissions. A link is followed, and what is no regular file is
+    written to; see `destination`.
 
     Raises
     ------
@@ -59,19 +89,55 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
     path = Path(path)
     temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".cml.", delete=False) as file:
+        place = destination(path)
+        if place is None:
+            _write_to(path, content)
+            return
+        mode = _mode(place)
+        with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".cml.", delete=False) as file:
             temporary = Path(file.name)
             file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        temporary.chmod(mode)
+        temporary.replace(place)
     except (OSError, ValueError) as error:
         raise OutputFileError(path, f"cannot be written: {_reason(error)}") from error
     finally:
         # Gone already where all went well.
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _mode(place: Path) -> int:
+    """Permissions of the file that is there, or those of a new one."""
+    try:
+        return place.stat().st_mode & 0o777
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        return 0o666 & ~umask
+
+
+def _write_to(path: Path, content: bytes) -> None:
+    """Write to what is there, and create nothing."""
+    descriptor = _descriptor(path)
+    opened = os.open(path, os.O_WRONLY) if descriptor is None else os.dup(descriptor)
+    with os.fdopen(opened, "wb") as file:
+        file.write(content)
+
+
+def _descriptor(path: str | os.PathLike[str]) -> int | None:
+    """The descriptor of this process that a path such as `/dev/stdout` or `/dev/fd/3` names.
+
+    To open such a path would begin anew in a file that others have written to.
+    """
+    step, own = Path(path), re.compile(rf"/proc/{os.getpid()}(/task/\d+)?/fd|/dev/fd")
+    for _ in range(_MOST_LINKS):
+        if step.name.isdecimal() and own.fullmatch(os.path.realpath(step.parent)):
+            return int(step.name)
+        if not step.is_symlink():
+            return None
+        step = step.parent / step.readlink()
+    return None
 
 
 def write_archive(path: str | os.PathLike[str], parts: Mapping[str, bytes]) -> None:

@@ -46,6 +46,14 @@ model's inputs or outputs; a lone input may have any name. A `.cml` file is what
 | 2 | the command line itself is wrong: an unknown option, a missing argument |
 | 130 | it was interrupted (Ctrl-C) |
 
+Whoever reads stdout may leave early, as `| head` does, or stdout may be closed: what is left is not
+printed, and the work and the status are what they would have been. If stdout cannot be written
+because the disk is full, the status is 1; a file that `--output` names is complete by then.
+
+`--output` replaces a file whole or not at all. The file keeps its permissions, and a link is
+followed. A device, a pipe or an open descriptor, such as `/dev/stdout`, is written to as it is.
+What a command reads is never written over.
+
 The examples work on [files that are made first](#the-files-of-the-examples).
 
 """

@@ -7,6 +7,7 @@ import os
 import pickle
 import stat
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,3 +279,71 @@ def test_every_failure_is_a_stored_file_error():
     for kind in (DamagedFileError, NewerFileError, OutputFileError):
         assert issubclass(kind, StoredFileError)
     assert issubclass(StoredFileError, CmlError)
+
+
+# --- what is there already ---
+
+
+def test_a_link_is_followed(tmp_path):
+    link, target = tmp_path / "link", tmp_path / "target"
+    link.symlink_to("target")
+    write_file(link, b"dangling")
+    assert (link.is_symlink(), target.read_bytes()) == (True, b"dangling")
+    write_file(link, b"there")
+    assert (link.is_symlink(), target.read_bytes()) == (True, b"there")
+    assert sorted(tmp_path.iterdir()) == [link, target]
+    link.unlink()
+    link.symlink_to("link")
+    with pytest.raises(OutputFileError, match="cannot be written"):
+        write_file(link, b"")
+
+
+def test_a_file_keeps_its_permissions(tmp_path):
+    path = tmp_path / "private"
+    path.write_bytes(b"before")
+    path.chmod(0o600)
+    write_file(path, b"after")
+    assert (stat.S_IMODE(path.stat().st_mode), path.read_bytes()) == (0o600, b"after")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_written_to(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_file(path, b"through")
+        assert os.read(reader, 100) == b"through"
+    finally:
+        os.close(reader)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="the system has no /dev/fd")
+def test_a_descriptor_is_written_to(tmp_path):
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        file.write(b"first, ")
+        file.flush()
+        write_file(f"/dev/fd/{file.fileno()}", b"second")
+        file.write(b", third")
+    assert path.read_bytes() == b"first, second, third"
+    read, write = os.pipe()
+    try:
+        write_file(f"/dev/fd/{write}", b"through")
+        assert os.read(read, 100) == b"through"
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_a_device_is_written_to(tmp_path):
+    path = tmp_path / "nowhere"
+    try:
+        os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+        os.close(os.open(path, os.O_WRONLY))
+    except (OSError, AttributeError):
+        pytest.skip("only a superuser makes devices")
+    write_file(path, b"away")
+    assert stat.S_ISCHR(path.stat().st_mode)

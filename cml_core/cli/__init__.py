@@ -6,7 +6,6 @@ when they run, so that help is quick.
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import Annotated
 
@@ -16,11 +15,13 @@ from cml_core.cli import ops, plugins
 from cml_core.cli.check import check
 from cml_core.cli.compile import compile_model
 from cml_core.cli.export import export
-from cml_core.cli.failures import guarded, set_debug
+from cml_core.cli.failures import guarded, say_error, set_debug
 from cml_core.cli.inspect import inspect
 from cml_core.cli.predict import predict
 from cml_core.cli.run import run
+from cml_core.cli.stdout import open_streams
 from cml_core.cli.view import view
+from cml_core.errors import CmlError
 
 __all__ = ["app", "main"]
 
@@ -65,7 +66,9 @@ def _global_options(
 
 def main() -> None:
     """Run the command line; the entry point `cml`."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # What the terminal's encoding lacks is escaped, as Python does on stderr.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    app(prog_name="cml")
+    open_streams()
+    try:
+        app(prog_name="cml")
+    except CmlError as error:  # What is printed beside the commands, such as help, can fail too.
+        say_error(error.message())
+        sys.exit(1)

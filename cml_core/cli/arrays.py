@@ -17,7 +17,7 @@ import numpy as np
 
 from cml_core.errors import DamagedFileError, OutputFileError, StoredFileError
 from cml_core.graph.model import TensorSpec
-from cml_core.storage import array_bytes, write_file
+from cml_core.storage import array_bytes, destination, write_file
 
 __all__ = ["check_output", "describe_arrays", "read_arrays", "write_arrays"]
 
@@ -101,20 +101,41 @@ def _pickled(path: Path) -> StoredFileError:
     )
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, *inputs: Path) -> None:
     """Refuse a path where no file can be written, before any work is done for it.
+
+    Parameters
+    ----------
+    path : Path
+        Where a command writes.
+    inputs : Path
+        What it reads, which would be lost.
 
     Raises
     ------
     OutputFileError
-        Its folder does not exist, or it is a folder itself.
+        Its folder does not exist, it is a folder itself, or it is one of the inputs.
     """
-    if path.is_dir():
+    try:
+        place = destination(path)
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise OutputFileError(path, f"cannot be written: {what}") from error
+    if (place or path).is_dir():
         raise OutputFileError(path, "cannot be written: it is a folder")
-    if not path.parent.is_dir():
+    if place is None:
+        return
+    if not place.parent.is_dir():
+        folder = place.parent if path.is_symlink() else path.parent
         raise OutputFileError(
-            path, f"cannot be written: there is no folder {path.parent}", "Create it first."
+            path, f"cannot be written: there is no folder {folder}", "Create it first."
         )
+    for source in inputs:
+        if place.exists() and source.exists() and place.samefile(source):
+            also = "" if source == path else f" ({source})"
+            raise OutputFileError(
+                path, f"cannot be written: it is what is read{also}", "Name another file."
+            )
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:

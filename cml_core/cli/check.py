@@ -13,8 +13,9 @@ from cml_core.cli.terminal import show_json, show_text
 
 if TYPE_CHECKING:
     from cml_core.errors import UnsupportedNode
-    from cml_core.graph.bind import BoundNode
+    from cml_core.graph.bind import BoundGraph, BoundNode
     from cml_core.graph.model import Graph
+    from cml_core.plugins.registry import OpRegistry
 
 __all__ = ["check"]
 
@@ -62,7 +63,7 @@ def _examine(graph: Graph) -> dict[str, Any]:
         row = {"node": error.node, "operator": operator, "reason": reason, "hint": hint}
         return _report([{**row, "stage": "float"}])
     split = split_tail(bound, client_tail=True)
-    unquantized = find_unquantized(bound, split)
+    unquantized = find_unquantized(bound, split) or _unwritten(bound, registry)
     server = [n for n in split.server if split.encrypted.intersection(n.node.outputs)]
     return _report(
         [_obstacle(node, "quantized") for node in unquantized],
@@ -70,6 +71,30 @@ def _examine(graph: Graph) -> dict[str, Any]:
         {"encrypted_nodes": len(server), "client_nodes": len(split.tail)},
         for_float_only([n for n in server if not n.plugin.quantized], registry),
     )
+
+
+def _unwritten(bound: BoundGraph, registry: OpRegistry) -> tuple[UnsupportedNode, ...]:
+    """The node whose body cannot be written out, or the nodes that stand in the way then."""
+    from cml_core.errors import InvalidModelError, NodeError, UnsupportedNode, UnsupportedNodesError
+    from cml_core.numpy_module import NumpyModule
+    from cml_core.quantization.tail import split_tail
+    from cml_core.quantization.unquantized import find_unquantized
+
+    bodies = [n for n in bound.nodes if n.plugin.body and not n.plugin.quantized_op]
+    if not bodies:
+        return ()
+    try:
+        written = NumpyModule(bound, registry).expanded.graph
+    except NodeError as error:
+        return (UnsupportedNode(error.node, "", error.op_type, error.reason, error.hint),)
+    except UnsupportedNodesError as error:
+        return error.nodes
+    except InvalidModelError as error:
+        faults = "; ".join(error.faults)
+        first = bodies[0]
+        reason = f"its body, or that of a node after it, is not valid: {faults}"
+        return (UnsupportedNode(first.name, first.key.domain, first.key.op_type, reason),)
+    return find_unquantized(written, split_tail(written, client_tail=True))
 
 
 def _report(

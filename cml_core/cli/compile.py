@@ -161,7 +161,7 @@ def compile_model(
         if global_p_error is None
         else _probability("global_p_error", global_p_error),
     )
-    check_output(output)
+    check_output(output, model, calibration)
     if not no_circuit:
         _need_compiler(options.backend)
 

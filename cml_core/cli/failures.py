@@ -54,7 +54,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
                 _show_traceback()
                 say_error(error.message())
                 raise typer.Exit(_FAILED) from None
-            except Exception as error:
+            except (Exception, SystemExit) as error:
+                # No command exits by itself: it is a plugin or a library that tries to.
                 _show_traceback()
                 say_error(_unexpected(error))
                 raise typer.Exit(_FAILED) from None
@@ -69,7 +70,7 @@ def say_error(text: str, *, label: str = "error: ") -> None:
     console(stderr=True).print(Text(label, style="bold red").append(printable(text), style="none"))
 
 
-def _unexpected(error: Exception) -> str:
+def _unexpected(error: BaseException) -> str:
     text = str(error).strip()
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     hint = "" if _debug else "\nThe option --debug, as in `cml --debug …`, shows where it happened."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -64,8 +65,13 @@ def check_operators(
 
 def _check(plugins: tuple[Any, ...], legs: tuple[str, ...]) -> list[PluginCheck]:
     from cml_core.fhe.backend import FheOptions
+    from cml_core.plugins.discovery import PluginWarning
+    from cml_core.testing.clashes import clashes
     from cml_core.testing.package import check_plugin
 
+    clashing, remarks = clashes(plugins)
+    for remark in remarks:
+        warnings.warn(remark.message(), PluginWarning, stacklevel=2)
     checks = []
     # What operators print must not end up between the results.
     with (
@@ -78,7 +84,12 @@ def _check(plugins: tuple[Any, ...], legs: tuple[str, ...]) -> list[PluginCheck]
             name = f"{plugin.name} ({place + 1} of {len(plugins)} plugins)"
             with steps.step(name) as advance:
                 check = check_plugin(
-                    plugin, legs=legs, options=options, others=plugins, advance=advance
+                    plugin,
+                    legs=legs,
+                    options=options,
+                    others=plugins,
+                    clash=clashing.get(plugin.name),
+                    advance=advance,
                 )
             checks.append(check)
     return checks

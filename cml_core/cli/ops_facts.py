@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cml_core.ops.example import OpExample
+    from cml_core.ops.plugin import OpPlugin
     from cml_core.ops.schema import OpKey
     from cml_core.plugins.registry import OpRegistry, RegisteredOp
 
@@ -212,6 +213,17 @@ def _attributes(newest: OpKey, entry: RegisteredOp) -> list[dict[str, Any]]:
             {"name": name, "type": "", "required": True, "default": None}
             for name in required_attributes(entry.plugin, newest)
         ]
+        stated = {row["name"] for row in rows}
+        rows += [
+            {
+                "name": name,
+                "type": "" if value is None else type(value).__name__,
+                "required": False,
+                "default": value,
+            }
+            for name, value in _keyword_defaults(entry.plugin).items()
+            if name not in stated
+        ]
         return sorted(rows, key=lambda row: str(row["name"]))
     defaults = schema_defaults(newest)
     return [
@@ -223,6 +235,20 @@ def _attributes(newest: OpKey, entry: RegisteredOp) -> list[dict[str, Any]]:
         }
         for name, attribute in sorted(schema.attributes.items())
     ]
+
+
+def _keyword_defaults(plugin: OpPlugin) -> dict[str, Any]:
+    """Attributes that the float reference itself gives a default, by name."""
+    try:
+        parameters = inspect.signature(plugin.numpy_op).parameters.values()
+    except (TypeError, ValueError):  # It is none of Python's.
+        return {}
+    given = {"n_outputs": plugin.schema.counts_outputs, "graph": plugin.schema.sees_graph}
+    return {
+        p.name: p.default
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and p.default is not p.empty and not given.get(p.name)
+    }
 
 
 def _example(example: OpExample) -> dict[str, Any]:

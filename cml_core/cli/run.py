@@ -46,7 +46,7 @@ def run(
     from cml_core.numpy_module import NumpyModule
     from cml_core.profiling import profile
 
-    check_output(output)
+    check_output(output, model, inputs)
     measured = None
     with watched() as steps:
         with steps.step("reading the model"):

@@ -26,6 +26,16 @@ def _optional_tensors(values: Any) -> tuple[Any, ...] | None:
     return None if values is None else _tensors(values)
 
 
+def _places(instance: OpExample, attribute: Any, value: tuple[Any, ...]) -> None:
+    # The default is for examples that have inputs; the kit says so of those that have none.
+    count = max(1, len(instance.inputs))
+    if not all(isinstance(place, int) and 0 <= place < count for place in value):
+        have = f"{count} input{'' if count == 1 else 's'}"
+        raise ValueError(
+            f"encrypted must be places among the example's {have}, counted from 0, not {value!r}"
+        )
+
+
 @attrs.frozen(slots=True, eq=False)
 class OpExample:
     """Inputs and attributes of one use of an operator, and what must come out.
@@ -62,7 +72,9 @@ class OpExample:
     inputs: tuple[Any, ...] = attrs.field(converter=_tensors)
     attributes: Mapping[str, Any] = attrs.field(factory=dict, converter=dict)
     outputs: tuple[Any, ...] | None = attrs.field(default=None, converter=_optional_tensors)
-    encrypted: tuple[int, ...] = attrs.field(default=(0,), converter=tuple, kw_only=True)
+    encrypted: tuple[int, ...] = attrs.field(
+        default=(0,), converter=tuple, validator=_places, kw_only=True
+    )
     tolerance: float = attrs.field(default=0.1, validator=validators.ge(0.0), kw_only=True)
     n_bits: int = attrs.field(default=4, validator=validators.in_(range(1, 17)), kw_only=True)
     opset: int | None = attrs.field(default=None, kw_only=True)

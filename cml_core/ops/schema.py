@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -57,9 +57,17 @@ class OpKind(enum.Enum):
     """Anything else."""
 
 
-def _revisions(instance: OpSchema, attribute: Any, value: tuple[int, ...]) -> None:
-    if not value or any(version < 1 for version in value) or list(value) != sorted(set(value)):
-        raise ValueError(f"since_versions must be increasing opset versions, not {value!r}")
+def _tuple(value: Any) -> Any:
+    """A tuple of what can be gone through; the validator refuses the rest."""
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else value
+
+
+def _revisions(instance: OpSchema, attribute: Any, value: Any) -> None:
+    numbers = isinstance(value, tuple) and all(type(version) is int for version in value)
+    if not numbers or not value or value[0] < 1 or list(value) != sorted(set(value)):
+        raise ValueError(
+            f"since_versions must be increasing opset versions, not {value!r}; (1,) and (7, 13) are"
+        )
 
 
 @attrs.frozen(slots=True)
@@ -88,7 +96,7 @@ class OpSchema:
     op_type: str = attrs.field(
         validator=validators.and_(validators.instance_of(str), validators.min_len(1))
     )
-    since_versions: tuple[int, ...] = attrs.field(converter=tuple, validator=_revisions)
+    since_versions: tuple[int, ...] = attrs.field(converter=_tuple, validator=_revisions)
     kind: OpKind = attrs.field(default=OpKind.CUSTOM, validator=validators.instance_of(OpKind))
     domain: str = attrs.field(default=AI_ONNX, converter=normalize_domain, kw_only=True)
     attribute_defaults: Mapping[str, Any] = attrs.field(

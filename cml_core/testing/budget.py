@@ -28,7 +28,7 @@ def complexities(trials: Iterable[Trial]) -> dict[int, float]:
     found = {}
     for place, trial in enumerate(trials):
         if trial.example.encrypted and trial.plugin.quantized:
-            with contextlib.suppress(Exception), warnings.catch_warnings():
+            with contextlib.suppress(Exception, SystemExit), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 if trial.is_encrypted:
                     found[place] = trial.quantized().report().complexity

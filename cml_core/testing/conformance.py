@@ -188,9 +188,11 @@ def check_leg(trial: Trial, leg: str) -> str:
             reason = why_not(trial, leg)
             if not reason:
                 walk(trial, leg)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         trial.failed = leg
         operator, reason = trial.plugin.schema.op_type, str(error) or type(error).__name__
+        if isinstance(error, SystemExit):
+            reason = f"something in it ends the program (SystemExit: {error})"
         raise ConformanceError(operator, trial.label, leg, reason) from error
     return reason
 

@@ -19,6 +19,7 @@ from cml_core.errors import (
     UnsupportedNodesError,
 )
 from cml_core.testing.failure import Difference
+from cml_core.testing.models import NODE_NAME
 from cml_core.testing.patterns import pattern_of
 
 __all__ = ["likely_cause"]
@@ -35,9 +36,15 @@ def likely_cause(error: BaseException) -> str:
         What a leg raised.
     """
     if isinstance(error, Difference):
-        return _DIFFERENCES[error.kind](error)
+        return _SUSPECTS.get(error.suspect) or _DIFFERENCES[error.kind](error)
     root = _root(error)
     text = str(root)
+    if isinstance(root, UnsupportedNodesError):
+        return _unsupported(root)
+    if isinstance(root, KeyError):
+        return _missing_key(root, error)
+    if "calibration hook raised" in str(error) and "read-only" in text:
+        return "the hook writes into an array that it was given: compute into a new one"
     misused = _misused(root)
     if misused:
         return misused
@@ -54,8 +61,6 @@ def likely_cause(error: BaseException) -> str:
             "the quantized form refuses this use: if it must, say so in restrictions and let the "
             "example encrypt other inputs"
         )
-    if isinstance(root, UnsupportedNodesError):
-        return "its body, or a graph of the example, has operators that no plugin provides"
     if isinstance(root, CmlError):
         return "cml refuses what the operator asks for, for the reason given"
     return f"the operator raised {type(root).__name__} on the example's own inputs"
@@ -90,6 +95,52 @@ def _misused(error: BaseException) -> str:
     return f"it is called as {called[1]}{inspect.Signature(plain)}"
 
 
+def _unsupported(error: UnsupportedNodesError) -> str:
+    """Why a node has no plugin, or is none that its plugin takes."""
+    inside = "its body, or a graph of the example, has operators that no plugin provides"
+    for node in error.nodes:
+        unknown = re.search(r"has no attribute ([\w, ]+)(?:; it has ([\w, ]+))?", node.reason)
+        if unknown:
+            names = (unknown[2] or "").split(", ")
+            close = difflib.get_close_matches(unknown[1].split(", ")[0], names, n=1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            whose = "the example" if node.node == NODE_NAME else "a node"
+            return f"{meant}{whose} states an attribute that the operator does not have"
+        lacking = re.search(r"needs the attribute ([\w, ]+)", node.reason)
+        if lacking:
+            return (
+                f"the node does not state {lacking[1]}: set it in the example, or give it a "
+                "default in OpSchema(attribute_defaults=…)"
+            )
+        if node.node != NODE_NAME:
+            continue
+        if re.search(r"takes at (least|most) \d+ input", node.reason):
+            return (
+                "the example has fewer or more inputs than the operator takes: if one is optional, "
+                "give its parameter the default None"
+            )
+        if "no plugin implements opset" in node.reason:
+            return "the example's opset is older than every revision in since_versions"
+    return inside
+
+
+def _missing_key(root: KeyError, error: BaseException) -> str:
+    """What a dictionary lacks: the notes of calibration, the attributes, or the operator's own."""
+    frames = traceback.extract_tb(root.__traceback__)
+    line, key = (frames[-1].line or "" if frames else ""), repr(root.args[0]) if root.args else ""
+    quantized = isinstance(error, QuantizationError)
+    if re.search(r"\bnotes\b", line) or (quantized and "[" not in line):
+        return (
+            f"nothing is kept under {key}: of ctx.notes, only what the calibration hook left there"
+        )
+    if re.search(r"\battributes\b", line):
+        return (
+            f"the operator has no attribute {key}: those of its schema are there, and those of "
+            "OpSchema(attribute_defaults=…)"
+        )
+    return f"a dictionary of the operator's own code has nothing under {key}"
+
+
 #: Causes by what the name and text of an exception contain, the most special first.
 _RAISED: Mapping[str, str] = {
     r"unexpected keyword argument '(\w+)'": (
@@ -113,6 +164,14 @@ _RAISED: Mapping[str, str] = {
     r"returned \d+ outputs, and the node has \d+": (
         "the tuple lacks outputs, or the example's n_outputs is too large"
     ),
+    r"SystemExit": (
+        "it calls sys.exit, or exit: an operator must not end the program that it is part of; "
+        "raise an error, such as ValueError, that says what is wrong"
+    ),
+    r"itself.*, and so is never written out": (
+        "its body uses the operator that it is of: write it with others, that do not come back "
+        "to it, or give the operator a quantized form"
+    ),
     r"read-only": (
         "it writes into a constant of the model: compute into an array of its own, "
         "y = x + 1 in place of x += 1"
@@ -121,9 +180,6 @@ _RAISED: Mapping[str, str] = {
         "an operation in place, such as x += 0.5, on integers: compute into a new array"
     ),
     r"'NoneType'": "an optional input or attribute is None where it is left out",
-    r"KeyError: (.+)": (
-        r"nothing is kept under \1: of ctx.notes, only what the calibration hook left there"
-    ),
     r"calibration hook raised": "the calibration hook is wrong for these inputs",
     r"NotImplementedError": "what the example needs is not written yet",
     r"EncryptedTensor": (
@@ -134,7 +190,9 @@ _RAISED: Mapping[str, str] = {
         "shapes do not fit: an axis is missing, or of another length than the operator assumes"
     ),
     r"IndexError|AxisError": "an axis or index lies outside of the tensor's shape",
-    r"has no attribute": "a value is of another type than the function takes it for",
+    r"AttributeError: .*has no attribute": (
+        "a value is of another type than the function takes it for"
+    ),
 }
 
 
@@ -204,6 +262,24 @@ def _lookups(error: Difference) -> str:
 
 def _circuit(error: Difference) -> str:
     return "the form emits instructions whose intervals are wrong, or the compiler widens them"
+
+
+#: Causes that a leg has found out itself.
+_SUSPECTS: Mapping[str, str] = {
+    "prepare": (
+        "what prepare returns differs from the float reference, which is right by itself: it must "
+        "give the same results"
+    ),
+    "comma": (
+        "the example's outputs are a tuple of arrays, and one array is taken apart along its first "
+        "axis: a comma makes it a tuple, outputs=(y,)"
+    ),
+    "clear": (
+        "the quantized form returns clear numbers, as x.values() are, in place of an "
+        "EncryptedTensor: compute with the functions of cml_core.plugin_api, such as elementwise, "
+        "matmul or move"
+    ),
+}
 
 
 _DIFFERENCES: Mapping[str, Callable[[Difference], str]] = {

@@ -31,6 +31,9 @@ class Difference(CmlError):
         For a tolerance: the error and its limit, relative to the range of the output.
     step : float
         For a tolerance: a step of the example's grid, relative to the same.
+    suspect : str
+        What is at fault, where that is known: `"prepare"`, `"comma"` (an array given as the
+        example's outputs) or `"clear"` (numbers in place of an encrypted tensor); or empty.
     """
 
     kind: str
@@ -41,6 +44,7 @@ class Difference(CmlError):
     found: float = 0.0
     allowed: float = 0.0
     step: float = 0.0
+    suspect: str = ""
 
     def message(self) -> str:
         """What is different, with both below each other if there is something to see."""

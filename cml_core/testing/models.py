@@ -13,10 +13,12 @@ from cml_core.graph.load import OLDEST_OPSET
 from cml_core.ops.example import OpExample
 from cml_core.ops.plugin import OpPlugin
 
-__all__ = ["example_model", "example_opset", "input_name"]
+__all__ = ["NODE_NAME", "example_model", "example_opset", "input_name"]
 
 #: The oldest file format that every opset fits in; no newer than anything that reads ONNX today.
 _IR_VERSION = 10
+#: Name of the node that an example is.
+NODE_NAME = "node"
 
 
 def input_name(place: int) -> str:
@@ -58,7 +60,7 @@ def example_model(
     schema = plugin.schema
     attributes = {k: v for k, v in example.attributes.items() if v is not None}
     node = helper.make_node(
-        schema.op_type, names, outputs, name="node", domain=schema.domain, **attributes
+        schema.op_type, names, outputs, name=NODE_NAME, domain=schema.domain, **attributes
     )
     arrays = {place: value for place, value in enumerate(example.inputs) if value is not None}
     graph = helper.make_graph(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
+from cml_core.errors import DuplicateOperatorError
 from cml_core.fhe.backend import FheOptions
 from cml_core.plugins.loading import LoadedPlugin
 from cml_core.testing.budget import complexities, too_dear
@@ -27,7 +28,8 @@ class PluginCheck:
     operator : str
         What it provides; empty if it did not load.
     results : tuple of CheckResult
-        In order; of a plugin that did not load, a single one whose leg is `"loading"`.
+        In order; of a plugin that did not load, a single one whose leg is `"loading"`, which also
+        comes first of one that others keep from serving.
     """
 
     plugin: str
@@ -46,6 +48,7 @@ def check_plugin(
     legs: Iterable[str] | None = None,
     options: FheOptions | None = None,
     others: tuple[LoadedPlugin, ...] = (),
+    clash: DuplicateOperatorError | None = None,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> PluginCheck:
     """Check every example of a plugin along every leg; what is dear is not encrypted for real.
@@ -60,6 +63,8 @@ def check_plugin(
         For the circuits of the last two legs.
     others : tuple of LoadedPlugin
         Those of the same package, for operators that are written with others.
+    clash : DuplicateOperatorError, optional
+        What keeps it from serving beside the others; see `clashes`.
     advance : callable
         Is told how many examples are done, and of how many.
     """
@@ -73,10 +78,10 @@ def check_plugin(
         cause = "give OpPlugin examples=(OpExample(inputs, outputs=…),): they are what is checked"
         failed = CheckResult(operator, "", chosen[0], "failed", reason, cause=cause)
         return PluginCheck(source.name, operator, (failed,))
+    results = [] if clash is None else [_contested(operator, source.name, clash)]
     package = source.name.partition(".")[0]
     options = options or FheOptions()
     trials = [Trial(plugin, one, options=options, others=others) for one in plugin.examples]
-    results: list[CheckResult] = []
     costs: dict[int, float] | None = None
     for place, trial in enumerate(trials):
         for leg in chosen:
@@ -90,6 +95,16 @@ def check_plugin(
             results.append(check_trial(trial, leg, package))
         advance(place + 1, len(trials))
     return PluginCheck(source.name, operator, tuple(results))
+
+
+def _contested(operator: str, name: str, clash: DuplicateOperatorError) -> CheckResult:
+    other = next(other for other in clash.plugins if other != name)
+    reason = f"it provides {clash.key}, and so does {other!r}: neither serves it"
+    cause = (
+        "one of them is left from a copy or a former name: remove it, or let one declare "
+        f"OpPlugin(overrides={other!r})"
+    )
+    return CheckResult(operator, "", "loading", "failed", reason, cause=cause)
 
 
 def _not_loaded(source: LoadedPlugin) -> CheckResult:

@@ -6,15 +6,17 @@ pytest until the option is given.
 
 from __future__ import annotations
 
+import functools
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from cml_core.errors import DuplicateOperatorError
     from cml_core.plugins.discovery import LoadedPlugin
     from cml_core.testing.trial import Trial
 
@@ -83,6 +85,13 @@ class ConformanceKit:
         self.legs = legs
         self.keys = keys
 
+    @functools.cached_property
+    def clashing(self) -> Mapping[str, DuplicateOperatorError]:
+        """How plugins keep each other from serving, by their names."""
+        from cml_core.testing.clashes import clashes
+
+        return clashes(self.plugins)[0]
+
     def pytest_report_header(self, config: pytest.Config) -> str:
         """Say what is checked, and with which compiler."""
         from cml_core.fhe.backend import installed_backends
@@ -128,6 +137,9 @@ class Operator(pytest.Collector):
             return
         if not source.provides.examples:
             yield NoExamples.from_parent(self, name="examples")
+        clash = self.kit.clashing.get(source.name)
+        if clash is not None:
+            yield Contested.from_parent(self, name="loading", clash=clash)
         options = FheOptions(key_cache=self.kit.keys)
         names: set[str] = set()
         for place, example in enumerate(source.provides.examples):
@@ -197,6 +209,22 @@ class Loading(pytest.Item):
         if self.source.status == "blocked":
             pytest.skip("CML_DISABLE_PLUGINS blocks it")
         pytest.fail(f"the plugin does not load: {self.source.reason}", pytrace=False)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Where it is, and what a failure's headline says."""
+        return self.path, None, self.nodeid
+
+
+class Contested(pytest.Item):
+    """A plugin that another one of those checked keeps from serving."""
+
+    def __init__(self, *, clash: DuplicateOperatorError, **node: Any) -> None:
+        super().__init__(**node)
+        self.clash = clash
+
+    def runtest(self) -> None:
+        """Fail."""
+        pytest.fail(self.clash.message(), pytrace=False)
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where it is, and what a failure's headline says."""

@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 import onnx
 
+from cml_core.errors import ConfigError
 from cml_core.fhe.backend import FheOptions
 from cml_core.fhe.circuit import FheCircuit
 from cml_core.numpy_module import NumpyModule
@@ -87,6 +88,8 @@ class Trial:
     def feeds(self, places: Iterable[int] | None = None) -> dict[str, Any]:
         """Copies of the inputs at some positions, by default of those that are encrypted."""
         wanted = self.example.encrypted if places is None else places
+        if places is None and wanted and not self.example.inputs:
+            raise ConfigError("encrypted", wanted, "() in an example without inputs")
         arrays = {place: self.example.inputs[place] for place in wanted}
         given = {input_name(k): array for k, array in arrays.items() if array is not None}
         return copy.deepcopy(given)
@@ -151,7 +154,7 @@ def _refusal(again: Callable[[Mapping[str, Any]], object], feeds: Mapping[str, A
             array.flags.writeable = False
     try:
         again(feeds)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return error
     return None
 

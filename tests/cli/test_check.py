@@ -5,6 +5,8 @@ import onnx
 import pytest
 
 from cml_core.ops.elementwise import ElementwiseQuantizedOp
+from cml_core.ops.plugin import OpPlugin
+from cml_core.ops.schema import OpSchema
 from cml_core.plugins.registry import OpRegistry, default_registry
 from tests.models import loaded, plugin
 from tests.networks import mlp
@@ -213,3 +215,16 @@ def test_a_graph_that_breaks_the_rules(with_model, tmp_path):
     path = tmp_path / "bad.onnx"
     path.write_bytes(model.SerializeToString())
     assert "uses tensor 'nothing', which nothing produces" in with_model(path)
+
+
+def test_a_body_that_is_never_written_out_stands_in_the_way(cli, model_with, monkeypatch):
+    def body(writer, x):
+        return (writer.add("Round", x, domain="test"),)
+
+    endless = OpPlugin(OpSchema("Round", (1,), domain="test"), lambda x: (x,), body=body)
+    registry = default_registry().with_plugins(endless)
+    for module in ("cml_core.plugins.registry", "cml_core.numpy_module"):
+        monkeypatch.setattr(f"{module}.default_registry", lambda: registry)
+    result = cli("check", model_with("Round", domain="test"), status=1)
+    assert "quantized: no" in result.out
+    assert "its body uses Round itself, and so is never written out" in result.out

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
 from importlib import metadata
 
+import numpy as np
 import onnx
 import pytest
 
@@ -135,3 +137,71 @@ def test_progress_is_for_terminals_and_never_on_stdout(net_path, calibration_pat
     assert b"reading the model" in seen
     assert out.splitlines()[:1] == piped.stdout.splitlines()[:1] == [f"wrote {output}"]
     assert "\x1b" not in out
+
+
+@pytest.fixture
+def full(tmp_path):
+    """A device that is always full."""
+    path = tmp_path / "full"
+    try:
+        os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 7))
+        os.close(os.open(path, os.O_WRONLY))
+    except (OSError, AttributeError):
+        pytest.skip("only a superuser makes devices")
+    return path
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["ops", "list"]])
+def test_a_full_stdout_is_one_sentence(full, arguments, unbuffered):
+    with full.open("w") as stdout:
+        done = subprocess.run(
+            command(*arguments),
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=environment(PYTHONUNBUFFERED=unbuffered),
+        )
+    told = "error: stdout: cannot be written: No space left on device.\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+def test_with_stdout_closed_the_work_is_done(net_path, input_path, tmp_path):
+    output = tmp_path / "y.npz"
+    arguments = command("run", net_path, "--input", input_path, "--output", output)
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *arguments], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert output.exists()
+
+
+@pytest.mark.parametrize(("path", "status"), [("good", 0), ("bad", 1)])
+def test_a_reader_that_leaves_early_changes_no_status(net_path, tmp_path, path, status):
+    model = net_path if path == "good" else tmp_path / "nowhere.onnx"
+    running = subprocess.Popen(
+        command("check", model), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    running.stdout.close()
+    running.stderr.read()
+    running.stderr.close()
+    assert running.wait(timeout=60) == status
+
+
+def test_a_plugin_that_exits_while_it_runs_is_no_success(plugin_folder, process, model_with):
+    plugin = """
+import sys
+from cml_core.plugin_api import OpPlugin, OpSchema, hookimpl
+
+@hookimpl
+def cml_op():
+    return OpPlugin(OpSchema("Leave", (1,), domain="test"), lambda x: sys.exit(0))
+"""
+    folder = plugin_folder(leaving=plugin)
+    model = model_with("Leave", domain="test", bare=True)
+    inputs, output = model.parent / "x.npz", model.parent / "y.npz"
+    np.savez(inputs, x=np.float32([[1, 2, 3]]))
+    files = ("run", model, "--input", inputs, "--output", output)
+    assert "SystemExit: 0" in process(*files, status=1, folder=folder).err
+    assert not output.exists()

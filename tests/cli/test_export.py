@@ -5,7 +5,8 @@ import onnx
 import pytest
 
 import cml_core as cml
-from tests.networks import samples
+from cml_core.storage import read_archive, write_archive
+from tests.networks import Net, samples
 
 ort = pytest.importorskip("onnxruntime", reason="onnxruntime has no build for this Python")
 
@@ -85,3 +86,35 @@ def test_a_model_that_cannot_be_exported_says_what_can(cli, tmp_path, monkeypatc
     assert not path.exists()
     cli("export", source, "--output", path, "--integers")
     assert json.loads(cli("inspect", source, "--json").out)["client_nodes"]
+
+
+def test_what_is_read_is_not_written_over(cli, cml_path, net_path, calibration_path, input_path):
+    for arguments, output in (
+        (("export", cml_path), cml_path),
+        (("predict", cml_path, "--input", input_path), cml_path),
+        (("predict", cml_path, "--input", input_path), input_path),
+        (("compile", net_path, "--calibration", calibration_path, "--no-circuit"), net_path),
+        (("compile", net_path, "--calibration", calibration_path), calibration_path),
+    ):
+        before = output.read_bytes()
+        error = cli(*arguments, "--output", output, status=1).err
+        assert f"{output}: cannot be written: it is what is read" in error
+        assert output.read_bytes() == before
+
+
+def test_a_damaged_tail_is_told_with_the_file(cli, tmp_path):
+    model, data = tmp_path / "net.onnx", tmp_path / "x.npz"
+    net = Net(["batch", 3])
+    onnx.save(net.model(net.add("Softmax", net.dense("x", 3, 2))), model)
+    np.savez(data, x=samples([3]))
+    path, damaged = tmp_path / "net.cml", tmp_path / "damaged.cml"
+    cli("compile", model, "--calibration", data, "--no-circuit", "--output", path)
+    parts = read_archive(path)
+    write_archive(damaged, {**parts, "tail.onnx": b"\xff" + parts["tail.onnx"][1:]})
+    for arguments in (
+        ("inspect",),
+        ("export", "--output", tmp_path / "y.onnx"),
+        ("predict", "--input", data, "--output", tmp_path / "y.npz"),
+    ):
+        error = cli(*arguments, damaged, status=1).err
+        assert f"error: the tail of {damaged} cannot be read as an ONNX model" in error

@@ -43,6 +43,10 @@ def test_an_exception_without_text(failing):
     assert "did not expect: KeyError\n" in failing(KeyError())
 
 
+def test_what_ends_the_program_is_a_failure(failing):
+    assert "did not expect: SystemExit: 0\n" in failing(SystemExit(0))
+
+
 def test_an_interrupt_is_one_line(failing):
     assert failing(KeyboardInterrupt(), status=130) == "interrupted\n"
 

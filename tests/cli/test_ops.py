@@ -7,7 +7,10 @@ import pytest
 from cml_core.cli.ops_facts import describe_plugin, plugins_in_force
 from cml_core.cli.ops_show import print_details
 from cml_core.cli.terminal import show_json
-from cml_core.plugins.registry import default_registry
+from cml_core.ops.plugin import OpPlugin
+from cml_core.ops.schema import OpSchema
+from cml_core.plugins.discovery import LoadedPlugin
+from cml_core.plugins.registry import OpRegistry, default_registry
 
 
 def test_list_is_one_row_per_plugin_with_totals_at_the_end(cli):
@@ -226,3 +229,20 @@ def test_an_operator_of_onnx_that_nobody_provides(cli, monkeypatch):
     monkeypatch.setattr("cml_core.plugins.registry.default_registry", lambda: registry)
     error = cli("ops", "show", "Relu", status=1).err
     assert "no plugin provides Relu, which ONNX has in revisions 6, 13, 14" in error
+
+
+def test_attributes_that_the_function_has_defaults_for(cli, monkeypatch):
+    def function(x, bias=None, *, gain, slope=0.5, mode=None):
+        return (x,)
+
+    plugin = OpPlugin(OpSchema("Odd", (1,), domain="org.example"), function)
+    registry = OpRegistry.from_plugins([LoadedPlugin("example.odd", provides=plugin)])
+    monkeypatch.setattr("cml_core.plugins.registry.default_registry", lambda: registry)
+    text = cli("ops", "show", "Odd").out
+    for line in ("gain: required", "slope: float, default 0.5", "mode: optional"):
+        assert line in text
+    assert "bias" not in text
+    (shown,) = json.loads(cli("ops", "show", "Odd", "--json").out)["plugins"]
+    assert {"name": "slope", "type": "float", "required": False, "default": 0.5} in (
+        shown["attributes"]
+    )

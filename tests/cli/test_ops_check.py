@@ -22,7 +22,7 @@ def double(x):
 def cml_op():
     x = np.float32([[1.0, -2.0, 3.0]])
     examples = (OpExample((x,), outputs=(2 * x,), name="three"),)
-    return OpPlugin(OpSchema("Double", (1,), domain="test"), double, examples=examples)
+    return OpPlugin(OpSchema("{name}", (1,), domain="test"), double, examples=examples)
 """
 
 
@@ -33,8 +33,8 @@ def packages(tmp_path, monkeypatch):
     pack = tmp_path / "pack_of_doubles"
     pack.mkdir()
     (pack / "__init__.py").write_text("")
-    (pack / "right.py").write_text(MODULE.format(factor=2))
-    (pack / "wrong.py").write_text(MODULE.format(factor=3))
+    (pack / "right.py").write_text(MODULE.format(factor=2, name="Double"))
+    (pack / "wrong.py").write_text(MODULE.format(factor=3, name="Twice"))
     (pack / "rotten.py").write_text("import no_such_library")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -103,3 +103,35 @@ def test_installed_operators_by_name_or_part(cli):
 )
 def test_wrong_names(cli, arguments, told):
     assert told in cli("ops", "check", *arguments, status=1).err
+
+
+@pytest.mark.usefixtures("packages")
+def test_plugins_that_keep_each_other_from_serving(cli, packages):
+    (packages / "pack_of_doubles" / "again.py").write_text(MODULE.format(factor=2, name="Double"))
+    result = cli("ops", "check", "pack_of_doubles", "--legs", "float", status=1)
+    told = "it provides test::Double-1, and so does"
+    assert f"pack_of_doubles.again, loading: {told} 'pack_of_doubles.right'" in result.out
+    assert f"pack_of_doubles.right, loading: {told} 'pack_of_doubles.again'" in result.out
+    assert "overrides='pack_of_doubles.right'" in result.out
+    assert result.err.endswith("error: 4 of 4 plugins failed.\n")
+
+
+@pytest.mark.usefixtures("packages")
+def test_an_override_tells_two_plugins_apart(cli, packages):
+    text = MODULE.format(factor=2, name="Double")
+    text = text.replace("examples=ex", "overrides='pack_of_doubles.right', examples=ex")
+    (packages / "pack_of_doubles" / "again.py").write_text(text)
+    result = cli("ops", "check", "pack_of_doubles", "--legs", "float", status=1)
+    assert "and so does" not in result.out
+
+
+def test_a_clash_with_what_is_installed_is_a_warning(cli, packages):
+    text = MODULE.format(factor=2, name="Neg").replace('(1,), domain="test"', "(13,)")
+    (packages / "pack_of_doubles" / "wrong.py").unlink()
+    (packages / "pack_of_doubles" / "rotten.py").unlink()
+    (packages / "pack_of_doubles" / "right.py").write_text(text)
+    result = cli("ops", "check", "pack_of_doubles", "--legs", "float")
+    assert result.err.startswith(
+        "warning: plugins 'cml_ops_builtin.neg' and 'pack_of_doubles.right'"
+    )
+    assert "both provide ai.onnx::Neg-13" in result.err

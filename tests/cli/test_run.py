@@ -264,3 +264,24 @@ def test_outputs_that_npy_files_have_no_dtype_for(tmp_path):
         assert written["half"].tolist() == [1.5]
     with pytest.raises(OutputFileError, match="'list', which is not a tensor"):
         write_arrays(path, {"list": [text]})
+
+
+def test_what_is_read_is_not_written_over(cli, net_path, input_path, tmp_path):
+    link, hard = tmp_path / "link.npz", tmp_path / "hard.npz"
+    link.symlink_to(input_path)
+    hard.hardlink_to(input_path)
+    before = input_path.read_bytes(), net_path.read_bytes()
+    for output in (input_path, link, hard, net_path):
+        error = cli("run", net_path, "--input", input_path, "--output", output, status=1).err
+        assert f"{output}: cannot be written: it is what is read" in error
+    assert (input_path.read_bytes(), net_path.read_bytes()) == before
+
+
+def test_an_output_behind_a_link_without_a_folder_is_refused_early(
+    cli, net_path, input_path, tmp_path
+):
+    link = tmp_path / "link.npz"
+    link.symlink_to("nowhere/y.npz")
+    error = cli("run", net_path, "--input", input_path, "--output", link, status=1).err
+    assert "there is no folder" in error
+    assert "Create it first." in error

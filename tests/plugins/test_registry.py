@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cml_core.errors import DuplicateOperatorError, PluginError
-from cml_core.ops.schema import OpKey
+from cml_core.ops.schema import OpKey, OpSchema
 from cml_core.plugins.discovery import LoadedPlugin, PluginWarning
 from cml_core.plugins.registry import OpRegistry, default_registry
 from tests.models import loaded, plugin
@@ -306,3 +306,13 @@ def test_the_default_registry_reads_the_environment_once(monkeypatch):
         assert default_registry().find("Relu") == ()
     finally:
         default_registry.cache_clear()
+
+
+@pytest.mark.parametrize("versions", [1, "13", ("1",), (0,), (), (3, 1), (1, 1), (True,), None])
+def test_wrong_revisions_are_named_with_right_ones(versions):
+    with pytest.raises(ValueError, match=r"since_versions must be .*; \(1,\) and \(7, 13\) are"):
+        OpSchema("Odd", versions, domain="test")
+
+
+def test_revisions_may_be_a_list():
+    assert OpSchema("Odd", [7, 13], domain="test").since_versions == (7, 13)

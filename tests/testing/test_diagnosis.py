@@ -8,6 +8,7 @@ from cml_core.errors import (
     BitWidthError,
     NodeError,
     QuantizationError,
+    UnsupportedNode,
     UnsupportedNodesError,
 )
 from cml_core.plugin_api import CalibrationRecorder, sum_
@@ -29,10 +30,35 @@ def raised(error, *, wrapped=NodeError):
         return node
 
 
-def called(function, *arguments, **keywords):
+def called(function, *arguments, wrapped=NodeError, **keywords):
     with pytest.raises(Exception) as caught:
         function(*arguments, **keywords)
-    return raised(caught.value)
+    return raised(caught.value, wrapped=wrapped)
+
+
+def called_hook(function):
+    error = called(function, np.zeros(2)).__cause__
+    node = NodeError("node", "Odd", f"its calibration hook raised ValueError: {error}")
+    node.__cause__ = error
+    return node
+
+
+def raised_exit():
+    node = NodeError("node", "Odd", "SystemExit: 0")
+    node.__cause__ = SystemExit(0)
+    return node
+
+
+def of_attributes(attributes):
+    return attributes["beta"]
+
+
+def of_notes(notes):
+    return notes["most"]
+
+
+def unsupported(reason, *, node="node"):
+    return UnsupportedNodesError("the model", (UnsupportedNode(node, "test", "Odd", reason),))
 
 
 def write(x):
@@ -180,6 +206,45 @@ EXCEPTIONS = {
     "refused": (QuantizationError("n", "Odd", "both encrypted"), "refuses this use"),
     "a body": (UnsupportedNodesError("the model", ()), "its body, or a graph of the example"),
     "refused by cml": (AttributeValueError("axis", 9, "less"), "cml refuses what the operator"),
+    "a way out": (raised_exit(), "it calls sys.exit, or exit: an operator must not end"),
+    "a hook that writes": (
+        called_hook(write),
+        "the hook writes into an array that it was given",
+    ),
+    "an attribute of its own code": (called(of_attributes, {}), "has no attribute 'beta'"),
+    "a key of its own code": (called(lambda: {}["zz"]), "own code has nothing under 'zz'"),
+    "a note that a hook lacks": (
+        called(of_notes, {}),
+        "nothing is kept under 'most': of ctx.notes",
+    ),
+    "a key that a quantized form lacks": (
+        called(lambda: {}["zz"], wrapped=QuantizationError),
+        "own code has nothing under 'zz'",
+    ),
+    "a misspelt attribute": (
+        unsupported("test::Odd-1 has no attribute alhpa; it has alpha, beta"),
+        "did you mean alpha? the example states an attribute that the operator does not have",
+    ),
+    "a missing attribute": (
+        unsupported("test::Odd-1 needs the attribute alpha"),
+        "the node does not state alpha: set it in the example",
+    ),
+    "a missing input": (
+        unsupported("test::Odd-1 takes at least 2 inputs, and the node has 1"),
+        "the example has fewer or more inputs than the operator takes",
+    ),
+    "an old opset": (
+        unsupported("no plugin implements opset 2 of Odd; implemented are 3"),
+        "the example's opset is older than every revision",
+    ),
+    "an operator of a body": (
+        unsupported("no plugin implements opset 2 of Odd", node="node/Odd_0"),
+        "its body, or a graph of the example",
+    ),
+    "a body of itself": (
+        NodeError("n", "Odd", "its body uses Odd itself, and so is never written out"),
+        "its body uses the operator that it is of",
+    ),
     "anything": (raised(OSError("disk")), "the operator raised OSError on the example's own"),
 }
 

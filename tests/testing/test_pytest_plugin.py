@@ -32,7 +32,7 @@ def double(x):
 def cml_op():
     x = np.float32([[1.0, -2.0, 3.0]])
     return OpPlugin(
-        OpSchema("Double", (1,), OpKind.ELEMENTWISE, domain="test"),
+        OpSchema("Double", (1,), OpKind.ELEMENTWISE, domain=__name__),
         double,
         {quantized},
         examples=({examples}),
@@ -204,6 +204,14 @@ def test_legs_that_do_not_apply_are_skipped_with_the_reason(run, write, monkeypa
             "SKIPPED [[]6] *the example encrypts nothing",
         ]
     )
+
+
+def test_plugins_that_keep_each_other_from_serving(run, write):
+    same = PLUGIN.format(**GOOD).replace("domain=__name__", 'domain="test"')
+    write(one=same, two=same)
+    result = run("--cml-ops=some_ops", "--cml-legs=float")
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(["*'some_ops.one' and 'some_ops.two' both provide test::Double-1*"])
 
 
 def test_it_shares_the_work_among_processes(run, pytester):
