@@ -4,37 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from cml_core.plugin_api import (
-    ElementwiseQuantizedOp,
-    OpKind,
-    OpPlugin,
-    OpSchema,
-    hookimpl,
-)
-from cml_ops_builtin._shared.booleans import combine_booleans
-from cml_ops_builtin._shared.legacy_broadcasting import (
-    QuantizedWithLegacyBroadcasting,
-    WithLegacyBroadcasting,
-    legacy_examples,
-)
-
-
-def and_(a, b):
-    return (np.logical_and(a, b),)
-
-
-and_1 = WithLegacyBroadcasting(and_)
+from cml_core.plugin_api import hookimpl
+from cml_ops_builtin._shared.legacy_booleans import legacy_boolean
 
 
 @hookimpl
 def cml_op():
-    a = np.array([[False, True], [True, False]])
-    b = np.array([True, False])
-    return OpPlugin(
-        schema=OpSchema("And", since_versions=(1,), kind=OpKind.ELEMENTWISE),
-        numpy_op=and_1,
-        quantized_op=QuantizedWithLegacyBroadcasting(
-            ElementwiseQuantizedOp(and_, combine=combine_booleans(np.logical_and))
-        ),
-        examples=legacy_examples(np.logical_and, a, b, tolerance=0.0),
-    )
+    return legacy_boolean("And", np.logical_and)

@@ -95,12 +95,10 @@ class NewOperator:
         if not knows_domain(domain):
             return attrs.evolve(known, overrides=_owner(registry, known))
         versions = _versions(op_type, domain, registry)
-        known = attrs.evolve(
-            known,
-            since_versions=versions,
-            schema=schema_of(domain, op_type, versions[-1]),
-        )
-        known._check_sample()
+        schema = schema_of(domain, op_type, versions[-1])
+        known = attrs.evolve(known, since_versions=versions, schema=schema)
+        if schema is not None:
+            known._check_sample(schema)
         return attrs.evolve(known, overrides=_owner(registry, known))
 
     @property
@@ -129,10 +127,9 @@ class NewOperator:
             "overrides": self.overrides,
         }
 
-    def _check_sample(self) -> None:
+    def _check_sample(self, schema: onnx.defs.OpSchema) -> None:
         """Refuse an operator of ONNX whose schema the sample of the kind does not fit."""
-        schema, least = self.schema, 2 if self.kind is OpKind.LINEAR else 1
-        assert schema is not None
+        least = 2 if self.kind is OpKind.LINEAR else 1
         where = f"{self.domain or 'ai.onnx'}.{self.op_type}"
         usual = "tensor(float)" in (schema.inputs[0].types if schema.inputs else ())
         if not usual or schema.min_output > 1 or len(schema.inputs) < least:

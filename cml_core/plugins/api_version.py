@@ -113,7 +113,6 @@ def _parsed(declared: Any) -> tuple[int, int] | None:
     return None if found is None else (int(found[1]), int(found[2] or 0))
 
 
-def _pair(version: str) -> tuple[int, int]:
-    pair = _parsed(version)
-    assert pair is not None
-    return pair
+def _pair(version: str) -> tuple[int, ...]:
+    """A version of this module's own."""
+    return tuple(map(int, version.split(".")))

@@ -41,8 +41,18 @@ def as_many_as_inputs():
     return net, net.add("Reshape", net.add("Relu", convolved(net)), shape)
 
 
+def shaped_as_a_tensor_of_the_server():
+    """As a group normalization is written out."""
+    net = Net(["batch", 2, 5, 5])
+    x = convolved(net)
+    flat = net.add("Flatten", net.add("Relu", x))
+    return net, net.add("Reshape", flat, net.add("Shape", x))
+
+
 @pytest.mark.parametrize("count", [1, 2, 8])
-@pytest.mark.parametrize("build", [flattened_by_its_own_shape, as_many_as_inputs])
+@pytest.mark.parametrize(
+    "build", [flattened_by_its_own_shape, as_many_as_inputs, shaped_as_a_tensor_of_the_server]
+)
 def test_shapes_in_the_tail_are_those_of_the_batch(build, count, tmp_path):
     module, quantized = quantized_of(*build(), images())
     assert len(quantized.client.outputs) == 1
