@@ -10,7 +10,40 @@ import numpy as np
 from cml_core.errors import InputDtypeError, InputNameError, InputShapeError
 from cml_core.graph.model import TensorSpec
 
-__all__ = ["as_feeds", "bind_arguments", "check_shapes", "convert", "unpack"]
+__all__ = ["Intake", "as_feeds", "bind_arguments", "check_shapes", "convert", "unpack"]
+
+
+class Intake:
+    """What checks the arrays that a model is given; see `as_feeds`.
+
+    Arrays of the names, shapes and dtypes of the last ones that needed no conversion are not
+    checked again, which takes as long as a small model.
+    """
+
+    def __init__(self, specs: Sequence[TensorSpec]) -> None:
+        self._specs = tuple(specs)
+        self._known: list[tuple[Any, ...]] = []
+
+    def __call__(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what the model's inputs are.
+
+        Raises
+        ------
+        InputNameError, InputShapeError, InputDtypeError
+            What is wrong, and what the model expects.
+        """
+        if type(inputs) is not dict:
+            return as_feeds(self._specs, inputs)
+        forms = [
+            (name, type(value), getattr(value, "shape", None), getattr(value, "dtype", None))
+            for name, value in inputs.items()
+        ]
+        if forms and forms == self._known:
+            return inputs
+        feeds = as_feeds(self._specs, inputs)
+        if all(type(value) is np.ndarray and value is feeds[n] for n, value in inputs.items()):
+            self._known = forms
+        return feeds
 
 
 def bind_arguments(specs: Sequence[TensorSpec], arrays: Sequence[Any]) -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 
-from cml_core.feeds import as_feeds, bind_arguments, unpack
+from cml_core.feeds import Intake, bind_arguments, unpack
 from cml_core.graph.bind import bind
 from cml_core.graph.bound import BoundGraph, evaluate
 from cml_core.graph.expand import expand
@@ -44,6 +44,7 @@ class NumpyModule:
         self._registry = registry
         self._outputs = tuple(spec.name for spec in graph.outputs)
         self._dead = last_uses(graph.nodes, self._outputs)
+        self._take = Intake(graph.inputs)
 
     @classmethod
     def from_onnx(
@@ -166,30 +167,30 @@ class NumpyModule:
         NodeError
             An operator failed on the values that reached it.
         """
-        values = {**self.graph.constants, **as_feeds(self.inputs, inputs)}
+        values = {**self.graph.constants, **self._take(inputs)}
         with np.errstate(all="ignore"):
             results = interpret(self.graph.nodes, values, self._outputs, evaluate, self._dead)
-        return {name: _independent(result, values.values()) for name, result in results.items()}
+        return {name: _independent(result, values) for name, result in results.items()}
 
     def __repr__(self) -> str:
         return f"<NumpyModule {self.graph.graph.source}: {len(self.graph.nodes)} nodes>"
 
 
-def _independent(result: Any, values: Iterable[Any]) -> Any:
+def _independent(result: Any, values: Mapping[str, Any]) -> Any:
     """Copy a result that is an input or constant, or a view of one, so that a caller may write."""
     if isinstance(result, tuple):
-        return tuple(_independent(element, values) for element in result)
+        return tuple([_independent(element, values) for element in result])
     if not isinstance(result, np.ndarray):
         return result
-    return result.copy() if any(_shares(result, value) for value in values) else result
+    # An array that is no view shares its memory with its own views alone, which are not given.
+    is_view = result.base is not None
+    for value in values.values():
+        if value is result or ((is_view or type(value) is tuple) and _shares(result, value)):
+            return result.copy()
+    return result
 
 
 def _shares(result: np.ndarray, value: Any) -> bool:
-    if value is result:
-        return True
     if isinstance(value, tuple):
         return any(_shares(result, element) for element in value)
-    # An array that is no view shares its memory with its own views alone, which are not given.
-    return result.base is not None and (
-        isinstance(value, np.ndarray) and np.may_share_memory(result, value)
-    )
+    return value is result or (isinstance(value, np.ndarray) and np.may_share_memory(result, value))

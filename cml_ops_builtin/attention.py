@@ -9,6 +9,7 @@ or three for each score if rows differ much.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from cml_ops_builtin._shared.precision import widened
 from cml_ops_builtin._shared.softmaxes import softmax_along
 
 #: Attributes that say which keys a query may attend to, where it may attend to all.
-_NO_MASK = {"is_causal": 0, "left_window_size": -1, "right_window_size": -1}.items()
+_NO_MASK = {"is_causal": 0, "left_window_size": -1, "right_window_size": -1}
 
 
 def attention(
@@ -62,7 +63,7 @@ def attention(
     shape = (*q.shape[:3], k.shape[2])
     rows, factor = together(q, heads.keys), score_scale(scale, q.shape[-1])
     precise = PRECISIONS.get(softmax_precision, dtype)
-    open_ = attn_mask is None and nonpad_kv_seqlen is None and masking.items() <= _NO_MASK
+    open_ = attn_mask is None and nonpad_kv_seqlen is None and masking.items() <= _NO_MASK.items()
     usual = open_ and softcap == 0 and precise == dtype and dtype.itemsize >= 4
     if usual and n_outputs < 4 and math.prod(shape):
         y = attended(rows, k, v, factor).reshape(*shape[:3], v.shape[-1])
@@ -80,6 +81,22 @@ def attention(
     y = _product(together(weights, heads.keys), v).reshape(*shape[:3], v.shape[-1])
     stage = (scores, soft, masked, weights)[qk_matmul_output_mode]
     return joined(y) if flat else y, k, v, stage
+
+
+def prepare(q, k, v, *others, **attributes):
+    """Go straight to the products where queries, keys and values are all that is given."""
+    usual = {**_NO_MASK, "softcap": 0, "softmax_precision": None, "qk_matmul_output_mode": 0}
+    plain = all(attributes.get(name, value) == value for name, value in usual.items())
+    if not plain or attributes["n_outputs"] > 3 or any(other is not None for other in others):
+        return None
+    scale, general = attributes["scale"], partial(attention, **attributes)
+
+    def attend(q, k, v, *others):
+        if q.ndim == 4 and q.size and q.dtype.itemsize >= 4 and q.shape == k.shape == v.shape:
+            return attended(q, k, v, score_scale(scale, q.shape[3])), k, v
+        return general(q, k, v, *others)
+
+    return attend
 
 
 def _scores(rows, k, factor):
@@ -122,6 +139,7 @@ def cml_op():
         schema=OpSchema("Attention", since_versions=(23, 24, 25), counts_outputs=True),
         numpy_op=attention,
         quantized_op=QuantizedAttention(),
+        prepare=prepare,
         examples=(
             example("grouped heads", q, k, v, opset=23),
             example("three axes", q3, k3, v3, opset=24, scale=0.3, **heads),

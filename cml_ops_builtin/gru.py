@@ -6,6 +6,7 @@ one for each gate and for the new state, and two for each product of encrypted n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,15 @@ import numpy as np
 from cml_core.plugin_api import LoweringContext, OpExample, OpKind, OpPlugin, OpSchema, hookimpl
 from cml_ops_builtin._shared.products import bilinear
 from cml_ops_builtin._shared.recurrence import Layer, layers
-from cml_ops_builtin._shared.stepping import Stepping, at_binding, is_usual, runner, stepping
+from cml_ops_builtin._shared.stepping import (
+    Stepping,
+    adder,
+    at_binding,
+    is_usual,
+    ones_for,
+    runner,
+    stepping,
+)
 from cml_ops_builtin._shared.unrolling import applied, clear, columns, gate, linear, unroll
 
 _GATES = ("Sigmoid", "Tanh")
@@ -35,53 +44,66 @@ def _runner(w, r, b, *, linear_before_reset=0, output_sequence=0, layout=0, **at
     cell = partial(_cell, late=late)
     if not is_usual(_GATES, attributes["activations"], attributes["clip"]):
         return runner(parts, cell, layout=layout)
-    lay_out = partial(stepping, order=(1, 0, 2), halved=2, late=late)
+    lay_out = partial(stepping, order=(1, 0, 2), halved=2, doubled=(2,), late=late)
     loop = _late_loop if late else _loop
     return runner(parts, cell, layout=layout, loop=loop, lay_out=lay_out)
 
 
 def _loop(way: Stepping, inputs: np.ndarray, hidden: np.ndarray, h: np.ndarray):
-    """Step through a sequence, the reset gate before the product; gates are reset and update."""
-    room = np.empty((3, *h.shape), dtype=h.dtype)
-    gates, new, rest = room[:2], room[2:], np.empty_like(h)
-    reset, update = gates
-    compute, compute_new = way.gates(0, 2, gates), way.gates(2, 3, new, fresh=True)
+    """Step through a sequence, the reset gate before the product; gates are reset and update.
+
+    Both gates are twice what they should be.
+    """
+    gates, new = np.empty((2, *h.shape), dtype=h.dtype), np.empty((1, *h.shape), dtype=h.dtype)
+    (reset, update), rest, one = gates, np.empty_like(h), ones_for(gates)
+    compute, compute_new = way.gates(0, 2, gates), way.gates(2, 3, new)
+    add, multiply, tanh, mix = np.add, np.multiply, np.tanh, _mixer(update, new[0])
     for given, out in zip(inputs, hidden, strict=True):
         compute(h, given)
-        _sigmoid(gates, way.half)
-        np.multiply(reset, h, rest)
+        tanh(gates, gates)
+        add(gates, one, gates)
+        multiply(reset, h, rest)
         compute_new(rest, given)
-        h = _mixed(h, room[2], update, rest, out)
+        h = mix(h, out)
 
 
 def _late_loop(way: Stepping, products: np.ndarray, hidden: np.ndarray, h: np.ndarray):
     """Step through a sequence, the reset gate after the product (`linear_before_reset`)."""
     room = np.empty((3, *h.shape), dtype=h.dtype)
-    gates, new, rest = room[:2], room[2], np.empty_like(h)
-    reset, update = gates
-    times = way.times(0, 3, room)
+    gates, new = room[:2], room[2]
+    (reset, update), one = gates, ones_for(gates)
+    times, mix = way.times(0, 3, room), _mixer(update, new)
+    add, multiply, tanh = np.add, np.multiply, np.tanh
     for product, out in zip(products, hidden, strict=True):
         times(h)
-        np.add(gates, product[:2], gates)
-        _sigmoid(gates, way.half)
-        np.add(new, way.rb, new)
-        np.multiply(new, reset, new)
-        np.add(new, product[2], new)
-        h = _mixed(h, new, update, rest, out)
+        add(gates, product[:2], gates)
+        tanh(gates, gates)
+        add(gates, one, gates)
+        add(new, way.rb, new)
+        multiply(new, reset, new)
+        add(new, product[2], new)
+        h = mix(h, out)
 
 
-def _sigmoid(gates, half):
-    np.tanh(gates, gates)
-    np.multiply(gates, half, gates)
-    np.add(gates, half, gates)
+def _mixer(update: np.ndarray, at: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return what writes the next state, (1 - z) n + z h, and returns where.
 
+    It is n + 2 z (h - n) / 2, with the update gate 2 z, and n the tanh of what is at `at`.
+    """
+    subtract, multiply, tanh = np.subtract, np.multiply, np.tanh
+    # The second array does not begin where the first ends: NumPy would be slow with both.
+    room = np.empty((2, at.size + 64), dtype=at.dtype)[:, : at.size]
+    new, rest = room.reshape(2, *at.shape)
+    add = adder(room, (1.0, 0.5))
 
-def _mixed(h, new, update, rest, out):
-    """(1 - z) n + z h, as n + z (h - n); `h` ends where `out` begins, which NumPy is slow with."""
-    np.tanh(new, new)
-    np.subtract(h, new, rest)
-    np.multiply(rest, update, rest)
-    return np.add(rest, new, out)
+    def mix(h: np.ndarray, out: np.ndarray) -> np.ndarray:
+        tanh(at, new)
+        subtract(h, new, rest)
+        multiply(rest, update, rest)
+        add(out.reshape(-1))
+        return out
+
+    return mix
 
 
 def _cell(layer: Layer, product: np.ndarray, h: np.ndarray, late: bool) -> tuple[np.ndarray, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cml_core.errors import InputDtypeError, InputError, InputNameError, InputShapeError
-from cml_core.feeds import as_feeds, bind_arguments, unpack
+from cml_core.feeds import Intake, as_feeds, bind_arguments, unpack
 from cml_core.graph.model import TensorSpec
 
 
@@ -205,3 +205,43 @@ def test_every_refusal_is_an_input_error():
     assert all(
         issubclass(kind, InputError) for kind in (InputDtypeError, InputNameError, InputShapeError)
     )
+
+
+# --- what was accepted before ---
+
+
+def test_arrays_like_the_last_ones_are_taken_as_they_are():
+    take = Intake([spec("a", shape=("n", 2)), spec("b", shape=("n",))])
+    for start in range(3):
+        given = {"b": np.full(3, start, np.float32), "a": np.full((3, 2), start, np.float32)}
+        taken = take(given)
+        assert taken["a"] is given["a"]
+        assert taken["b"] is given["b"]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "error"),
+    [
+        (np.zeros((3, 3), np.float32), np.zeros(3, np.float32), InputShapeError),
+        (np.zeros((3, 2), np.float32), np.zeros(4, np.float32), InputShapeError),
+        (np.zeros((3, 2), np.complex64), np.zeros(3, np.float32), InputDtypeError),
+        (np.zeros((3, 2), np.float32), None, InputDtypeError),
+    ],
+)
+def test_others_are_checked_whatever_was_accepted_before(a, b, error):
+    take = Intake([spec("a", shape=("n", 2)), spec("b", shape=("n",))])
+    for _ in range(2):
+        take({"a": np.zeros((3, 2), np.float32), "b": np.zeros(3, np.float32)})
+    with pytest.raises(error):
+        take({"a": a, "b": b})
+    with pytest.raises(InputNameError):
+        take({"a": np.zeros((3, 2), np.float32)})
+
+
+def test_what_needed_conversion_is_converted_each_time():
+    take = Intake([spec("x", shape=("n",))])
+    for _ in range(3):
+        assert take({"x": np.zeros(3)})["x"].dtype == np.float32
+        masked = np.ma.masked_array(np.ones(3, np.float32), [True, False, False])
+        assert type(take({"x": masked})["x"]) is np.ndarray
+    assert Intake([])({}) == {}

@@ -3,8 +3,9 @@
     python benchmarks/float/bounds.py [--seconds 2]
 
 Where `run.py` misses a target, this prints what is left of it. For operators: NumPy's matrix
-products alone, and those with the exponentials or hyperbolic tangents that follow, into arrays
-that stand ready, beside all of onnxruntime; nothing is normalized, scaled, added or copied. For
+products alone, those with the exponentials or hyperbolic tangents that follow, and all calls in a
+row that the formula asks for, beside all of onnxruntime; all into arrays that stand ready, with
+nothing checked, laid out or returned. For
 convolutional networks: a twentieth of what onnx.reference takes, beside the time of as many
 multiplications in a product of two matrices of 512 x 512, the fastest that BLAS multiplies.
 """
@@ -30,50 +31,109 @@ from run import BATCHES, name_core_type
 
 import cml_core as cml
 
+Calls = list[Callable[[], object]]
+
 OPERATORS = ("Attention", "LSTM", "GRU")
 
 
-def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> Callable[[bool], object]:
-    """Both products of Attention, and the exponentials between them."""
-    scores = q @ k.swapaxes(2, 3) / 16
-    powers, y = scores.copy(), np.empty_like(v)
-
-    def run(activates: bool) -> None:
-        np.matmul(q, k.swapaxes(2, 3), scores)
-        if activates:
-            np.exp(scores, powers)
-        np.matmul(powers, v, y)
-
-    return run
-
-
-def recurrent(x: np.ndarray, w: np.ndarray, r: np.ndarray) -> Callable[[bool], object]:
-    """A step's product of input, hidden state and weights of all gates; tanh of gates and state."""
-    size = r.shape[2]
-    weights = np.ascontiguousarray(np.concatenate([r[0], w[0]], axis=1).T) / 16
-    rows = np.concatenate([np.zeros((*x.shape[:2], size), x.dtype), x], axis=2)
-    gates = rows[0] @ weights
-    state = gates[:, :size].copy()
-    end = np.empty_like(state)
-
-    def run(activates: bool) -> None:
-        for row in rows:
-            np.matmul(row, weights, gates)
-            if activates:
-                np.tanh(gates, gates)
-                np.tanh(state, end)
-
-    return run
+def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> list[Calls]:
+    """Products; exponentials; a scale, the sums of rows, and a division by them."""
+    heads, scale = k.swapaxes(2, 3), np.float32(1 / np.sqrt(q.shape[3]))
+    part, scores, y = q * scale, q @ heads, np.empty_like(v)
+    total = scores.sum(axis=3)
+    first, second = partial(np.matmul, part, heads, scores), partial(np.matmul, scores, v, y)
+    power = partial(np.exp, scores, scores)
+    rest = [
+        partial(np.einsum, "bhij->bhi", scores, out=total),
+        second,
+        partial(np.divide, y, total[..., np.newaxis], y),
+    ]
+    return [
+        [first, second],
+        [first, power, second],
+        [partial(np.multiply, q, scale, part), first, power, *rest],
+    ]
 
 
-def least(case: Case) -> Callable[[bool], object]:
+class Recurrent:
+    """Steps of a recurrent layer; each is one product of input, hidden state and weights."""
+
+    def __init__(self, x: np.ndarray, w: np.ndarray, r: np.ndarray) -> None:
+        size, batch = r.shape[2], x.shape[1]
+        gates = r.shape[1] // size
+        rows = np.concatenate([np.zeros((*x.shape[:2], size), x.dtype), x], axis=2)
+        weights = np.concatenate([r[0], w[0]], axis=1).reshape(gates, size, -1).swapaxes(1, 2) / 16
+        self.rows, self.states = rows, rows[..., :size]
+        self.weights = np.ascontiguousarray(weights)
+        self.room = np.zeros((gates + 1, batch, size), x.dtype)
+        self.state = np.zeros((batch, size), x.dtype)
+        self.one = np.ones((), x.dtype)
+
+    def lstm(self) -> list[Calls]:
+        """Products; tanh of gates and state; the gates' sums and products, and a copy of h."""
+        at, state = self.room[:4], self.state
+        taken, kept, shown, _, cell = self.room
+        ended, inner = np.empty_like(state), self.room[3:]
+        calls: list[Calls] = [[], [], []]
+        for row, own in zip(self.rows, self.states, strict=True):
+            product = partial(np.matmul, row, self.weights, at)
+            squash, end = partial(np.tanh, at, at), partial(np.tanh, cell, ended)
+            calls[0] += [product]
+            calls[1] += [product, squash, end]
+            calls[2] += [
+                partial(np.copyto, own, state),
+                product,
+                squash,
+                partial(np.add, self.room[:3], self.one, self.room[:3]),
+                partial(np.multiply, self.room[:2], inner, self.room[:2]),
+                partial(np.add, taken, kept, cell),
+                end,
+                partial(np.multiply, shown, ended, state),
+            ]
+        return calls
+
+    def gru(self) -> list[Calls]:
+        """Products; tanh of gates and state; the gates' sums and products, and copies of h."""
+        gates, new, state = self.room[:2], self.room[2:3], self.state
+        reset, update, at, rest = self.room
+        calls: list[Calls] = [[], [], []]
+        for row, own in zip(self.rows, self.states, strict=True):
+            first = partial(np.matmul, row, self.weights[:2], gates)
+            second = partial(np.matmul, row, self.weights[2:], new)
+            squash, end = partial(np.tanh, gates, gates), partial(np.tanh, at, at)
+            calls[0] += [first, second]
+            calls[1] += [first, squash, second, end]
+            calls[2] += [
+                partial(np.copyto, own, state),
+                first,
+                squash,
+                partial(np.add, gates, self.one, gates),
+                partial(np.multiply, reset, state, rest),
+                partial(np.copyto, own, rest),
+                second,
+                end,
+                partial(np.subtract, state, at, rest),
+                partial(np.multiply, rest, update, rest),
+                partial(np.add, at, rest, state),
+            ]
+        return calls
+
+
+def least(name: str, case: Case) -> list[Calls]:
     """What an operator cannot do without."""
     feeds = list(case.feeds(1).values())
-    if len(feeds) == 3:
+    if name == "Attention":
         return attention(*feeds)
     weights = {c.name: onnx.numpy_helper.to_array(c) for c in case.model.graph.initializer}
     _, w, r, *_ = case.model.graph.node[0].input
-    return recurrent(feeds[0], weights[w], weights[r])
+    layer = Recurrent(feeds[0], weights[w], weights[r])
+    return layer.lstm() if name == "LSTM" else layer.gru()
+
+
+def in_a_row(calls: Calls) -> None:
+    """Make calls one after the other."""
+    for call in calls:
+        call()
 
 
 def operators(seconds: float) -> list[list[str]]:
@@ -82,16 +142,17 @@ def operators(seconds: float) -> list[list[str]]:
     for name, size, case in cases():
         if name not in OPERATORS or size != "medium":
             continue
-        feeds, run = case.feeds(1), least(case)
+        feeds, (products, activations, whole) = case.feeds(1), least(name, case)
         actions: dict[str, Action] = {
             "cml": partial(cml.NumpyModule.from_onnx(case.model).run, feeds),
             "ort": partial(session(case.model, 1).run, None, feeds),
-            "products": partial(run, activates=False),
-            "activations": partial(run, activates=True),
+            "products": partial(in_a_row, products),
+            "activations": partial(in_a_row, activations),
+            "whole": partial(in_a_row, whole),
         }
-        with one_thread():
+        with one_thread(), np.errstate(all="ignore"):
             found = medians(actions, seconds)
-        ratios = [found[key] / found["ort"] for key in ("products", "activations", "cml")]
+        ratios = [found[key] / found["ort"] for key in ("products", "activations", "whole", "cml")]
         rows.append([name, f"{1e3 * found['ort']:.3f}", *(f"{ratio:.2f}" for ratio in ratios)])
     return rows
 
@@ -140,7 +201,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each operator")
     chosen = parser.parse_args()
     print(f"BLAS: {name_core_type()['kernels']}; one thread; ort in ms, the others as ratios to it")
-    head = ["operator, medium", "ort", "products", "with activations", "cml"]
+    head = ["operator, medium", "ort", "products", "with activations", "all calls", "cml"]
     print(table(head, operators(chosen.seconds)))
     print("\nms:")
     head = ["network", "batch", f"onnx.reference / {FASTER:.0f}", "products at best", "ort"]

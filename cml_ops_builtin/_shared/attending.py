@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -150,7 +151,7 @@ def check(past_key: Any, past_value: Any, mode: int, softmax_precision: int | No
 
 def score_scale(scale: float | None, size: int) -> np.float64:
     """What scores of heads of this size are multiplied with."""
-    return np.float64(1 / np.sqrt(max(size, 1)) if scale is None else scale)
+    return np.float64(1 / math.sqrt(max(size, 1)) if scale is None else scale)
 
 
 def capped(scores: np.ndarray, softcap: float) -> np.ndarray:
@@ -169,6 +170,10 @@ def softmax_or_zero(x: np.ndarray) -> np.ndarray:
 def attended(q: np.ndarray, k: np.ndarray, v: np.ndarray, factor: float) -> np.ndarray:
     """Attend to all keys, with the scores of as many heads at a time as a cache holds.
 
+    The largest score of a row is not subtracted, which takes as long as the exponentials, and
+    results are divided in place of weights. Rows that need more care get it in `_anew`. Whether
+    one does depends on no other row: a query has the same result in whatever batch.
+
     Parameters
     ----------
     q, k, v : array of shape (batch, heads, length, size)
@@ -181,32 +186,34 @@ def attended(q: np.ndarray, k: np.ndarray, v: np.ndarray, factor: float) -> np.n
     array of shape (batch, heads, queries, size of values)
     """
     queries, keys, values = (a.reshape(-1, *a.shape[2:]) for a in (q, k, v))
-    y = np.empty((*queries.shape[:2], values.shape[2]), dtype=q.dtype)
-    step = max(1, _SCORES // (queries.shape[1] * keys.shape[1]))
-    shape = min(step, len(queries)), queries.shape[1], keys.shape[1]
-    # Two arrays: in one, either would end where the other begins, and NumPy be slow with both.
-    room = np.empty(shape, dtype=q.dtype), np.empty(shape, dtype=q.dtype)
-    for start in range(0, len(queries), step):
+    count, rows, _ = queries.shape
+    columns, scale = keys.swapaxes(1, 2), q.dtype.type(factor)
+    whole = np.empty((*q.shape[:3], v.shape[3]), dtype=q.dtype)
+    y = whole.reshape(count, rows, -1)
+    step = max(1, _SCORES // (rows * len(keys[0])))
+    room = np.empty((min(step, count), rows, len(keys[0])), dtype=q.dtype)
+    for start in range(0, count, step):
         here = slice(start, start + step)
-        part = queries[here] * q.dtype.type(factor)
-        scores, weights = (a[: len(part)] for a in room)
-        np.matmul(part, keys[here].swapaxes(1, 2), scores)
-        _weigh(*(a.reshape(-1, a.shape[2]) for a in (scores, weights)))
-        product_of_stacks(weights, values[here], y[here])
-    return y.reshape(*q.shape[:3], v.shape[3])
+        part, weights, out = queries[here] * scale, room[: count - start], y[here]
+        np.matmul(part, columns[here], weights)
+        np.exp(weights, weights)
+        total = np.einsum("hij->hi", weights)
+        product_of_stacks(weights, values[here], out)
+        np.divide(out, total[..., np.newaxis], out)
+        usual = (total >= _LEAST_SUM) & (total <= _LARGEST_SUM)
+        if not usual.all():
+            _anew(part, columns[here], values[here], ~usual, out)
+    line = whole.reshape(-1)
+    if not math.isfinite(line.dot(line)):
+        # Weights that had not been divided yet were too much for large values.
+        _anew(queries * scale, columns, values, ~np.isfinite(y).all(axis=-1), y)
+    return whole
 
 
-def _weigh(scores: np.ndarray, weights: np.ndarray) -> None:
-    """Write the softmax of each row of scores.
-
-    The largest score is subtracted only from rows whose sum turns out to need it: finding it takes
-    as long as the exponentials. Whether it is depends on no other row, so a query has the same
-    weights in whatever batch.
-    """
-    np.exp(scores, weights)
-    total = np.einsum("ij->i", weights)
-    usual = (total >= _LEAST_SUM) & (total <= _LARGEST_SUM)
-    if not usual.all():
-        (weights[~usual],) = softmax_along(scores[~usual], axis=-1)
-        total[~usual] = 1
-    np.divide(weights, total[:, np.newaxis], weights)
+def _anew(
+    queries: np.ndarray, columns: np.ndarray, values: np.ndarray, which: np.ndarray, out: np.ndarray
+) -> None:
+    """Attend anew in some rows (heads, queries): largest score subtracted, weights divided."""
+    heads = which.any(axis=1)
+    (weights,) = softmax_along(np.matmul(queries[heads], columns[heads]), axis=-1)
+    out[which] = np.matmul(weights, values[heads])[which[heads]]

@@ -1,8 +1,9 @@
 """Recurrent layers in float with their usual activations, sigmoid and tanh, and no clip.
 
 A step works in arrays that are made once, with gates along the first axis, so that those of some
-gates are contiguous. With sigmoid(x) = (1 + tanh(x / 2)) / 2 and weights that are halved
-beforehand, one call of tanh serves all gates.
+gates are contiguous. With 2 sigmoid(x) = 1 + tanh(x / 2) and weights that are halved beforehand,
+one call of tanh serves all gates; what a gate has made twice as large is halved where it is used:
+by weights, or where sums are taken (`adder`).
 
 The input's products are one matrix product for many steps, which each step adds to its own. In a
 small layer adding takes longer than multiplying: there, each step multiplies its hidden state,
@@ -30,10 +31,13 @@ from cml_ops_builtin._shared.recurrence import (
 )
 from cml_ops_builtin._shared.weight_layouts import laid_out, pieces_of_columns
 
-__all__ = ["Loop", "Stepping", "at_binding", "is_usual", "runner", "stepping"]
+__all__ = ["Loop", "Stepping", "adder", "at_binding", "is_usual", "ones_for", "runner", "stepping"]
 
 #: Elements of the input's products that are computed at a time.
 _CHUNK = 1 << 17
+
+#: Elements up to which an array of ones is added sooner than the number one.
+_FEW = 1 << 10
 
 #: Weights of a layer that a core's cache holds beside the rest: 512 KiB in float32.
 _SMALL_LAYER = 1 << 17
@@ -58,8 +62,6 @@ class Stepping:
         Weights of the hidden state.
     rb : array of shape (H,) or None
         What is left of the hidden state's bias.
-    half : array without axes
-        One half.
     reverse : bool
         Whether it begins with the last element of a sequence.
     joined : array of shape (H + I + 1, G * H) or None
@@ -70,7 +72,6 @@ class Stepping:
     b: np.ndarray
     r: np.ndarray
     rb: np.ndarray | None
-    half: np.ndarray
     reverse: bool
     joined: np.ndarray | None = None
     _stacks: dict[tuple[int, int, int], np.ndarray] = attrs.field(factory=dict, init=False)
@@ -80,7 +81,7 @@ class Stepping:
         return self.joined is not None and not alone
 
     def gates(
-        self, first: int, last: int, out: np.ndarray, *, fresh: bool = False
+        self, first: int, last: int, out: np.ndarray
     ) -> Callable[[np.ndarray, np.ndarray], Any]:
         """Return what computes gates before their activation, into `out`, from `(h, given)`.
 
@@ -90,51 +91,45 @@ class Stepping:
             The first gate, and the one that is not included any more.
         out : array of shape (gates, B, H), or (gates, H) for vectors
             Where the gates go.
-        fresh : bool
-            Whether `h` is another tensor than the hidden state that the step before has written.
 
         Returns
         -------
         callable
             `h` is (B, H), `given` a step's element of the loop's `inputs`: rows (B, H + I + 1)
-            that begin with the hidden state, or products of the input (G, B, H).
+            in which the hidden state goes before the rest, or products of the input (G, B, H).
         """
-        times = self.times(first, last, out)
-        if not self.joins(out.ndim == 2):
-            whole = len(out) * len(self.r) == len(self.b)
-
-            def added(h: np.ndarray, given: np.ndarray) -> None:
-                times(h)
-                np.add(out, given if whole else given[first:last], out)
-
-            return added
-        if not fresh:
-            return lambda h, given: times(given)
         size = len(self.r)
-        own = np.empty((*out.shape[1:-1], len(self.joined)), dtype=out.dtype)
+        if self.joins(out.ndim == 2):
+            multiply, stack, target = self._factors(self.joined, first, last, out)
 
-        def renewed(h: np.ndarray, given: np.ndarray) -> None:
-            own[..., :size] = h
-            own[..., size:] = given[..., size:]
-            times(own)
+            def joined(h: np.ndarray, given: np.ndarray) -> None:
+                given[..., :size] = h
+                multiply(given, stack, target)
 
-        return renewed
+            return joined
+        multiply, weights, target = self._factors(self.r, first, last, out)
+        add, whole = np.add, len(out) * size == len(self.b)
+
+        def added(h: np.ndarray, given: np.ndarray) -> None:
+            multiply(h, weights, target)
+            add(out, given if whole else given[first:last], out)
+
+        return added
 
     def times(self, first: int, last: int, out: np.ndarray) -> Callable[[np.ndarray], Any]:
-        """Return what multiplies a hidden state, or joined rows, with weights of gates.
+        """Return what multiplies a hidden state with weights of gates; see `gates`."""
+        multiply, weights, target = self._factors(self.r, first, last, out)
+        return lambda h: multiply(h, weights, target)
 
-        Parameters
-        ----------
-        first, last, out
-            As of `gates`.
-        """
+    def _factors(
+        self, whole: np.ndarray, first: int, last: int, out: np.ndarray
+    ) -> tuple[Callable[..., Any], np.ndarray, np.ndarray]:
+        """A product, its right factor, and where it goes, for some gates of all weights."""
         size = len(self.r)
-        whole = self.joined if self.joins(out.ndim == 2) else self.r
         weights = whole[:, first * size : last * size]
         if out.ndim == 2:
             # The same memory, and one product in place of one for each gate.
-            line = out.reshape(-1)
-            return lambda h: np.dot(h, weights, line)
+            return np.dot, weights, out.reshape(-1)
         count, batch, _ = out.shape
         # As `right_factor` does it, for the columns of each gate.
         pieces = pieces_of_columns(batch, len(weights), size)
@@ -142,12 +137,42 @@ class Stepping:
         if key not in self._stacks:
             parts = weights.reshape(len(weights), count, pieces, size // pieces)
             self._stacks[key] = np.ascontiguousarray(parts.transpose(1, 2, 0, 3))
-        stack = self._stacks[key]
         target = out.reshape(count, batch, pieces, size // pieces).swapaxes(1, 2)
-        return lambda h: np.matmul(h, stack, target)
+        return np.matmul, self._stacks[key], target
 
 
-def stepping(layer: Layer, *, order: Sequence[int], halved: int, late: bool = False) -> Stepping:
+def ones_for(gates: np.ndarray) -> np.ndarray:
+    """What to add to gates for one to each of their elements."""
+    return np.ones(gates.shape if gates.size <= _FEW else (), dtype=gates.dtype)
+
+
+def adder(pair: np.ndarray, weights: Sequence[float]) -> Callable[[np.ndarray], Any]:
+    """Return what writes the weighted sum of two arrays, in one call.
+
+    Parameters
+    ----------
+    pair : array of shape (2, ...)
+        What is added; each of the two is contiguous.
+    weights : sequence of two numbers
+        What the two are multiplied with.
+
+    Returns
+    -------
+    callable
+        It takes a vector of as many elements, where the sum goes.
+    """
+    dot, factors, terms = np.dot, np.array(weights, dtype=pair.dtype), pair.reshape(2, -1)
+    return lambda out: dot(factors, terms, out)
+
+
+def stepping(
+    layer: Layer,
+    *,
+    order: Sequence[int],
+    halved: int,
+    doubled: Sequence[int] = (),
+    late: bool = False,
+) -> Stepping:
     """Lay out the weights of a direction.
 
     Parameters
@@ -156,17 +181,22 @@ def stepping(layer: Layer, *, order: Sequence[int], halved: int, late: bool = Fa
         The operator's gates as the loop takes them.
     halved : int
         How many of the first ones are sigmoids.
+    doubled : sequence of int
+        Places in `order` of the gates for which the loop gives a hidden state twice as large, or
+        takes twice their product.
     late : bool
         Whether the hidden state's bias of the last gate is added by the loop.
     """
     size, dtype = layer.hidden, layer.w.dtype
-    half = np.asarray(0.5, dtype=dtype)
+    half = dtype.type(0.5)
     scale = np.ones(len(order) * size, dtype=dtype)
     scale[: halved * size] = half
+    of_hidden = np.repeat(np.where(np.isin(np.arange(len(order)), doubled), half, 1), size)
     bias = layer.rb.copy()
     if late:
         bias[-size:] = 0
     w, r = layer.gate(layer.w, *order) * scale, layer.gate(layer.r, *order) * scale
+    r *= of_hidden.astype(dtype)
     b = layer.gate(layer.wb + bias, *order) * scale
     # Of a hidden state that is small beside the input, a step multiplies more than it need.
     small = len(w) <= 2 * size and w.size + r.size < _SMALL_LAYER
@@ -174,8 +204,7 @@ def stepping(layer: Layer, *, order: Sequence[int], halved: int, late: bool = Fa
         laid_out(w),
         b,
         np.ascontiguousarray(r),
-        layer.rb[-size:].copy() if late else None,
-        half,
+        layer.rb[-size:] * half if late else None,
         layer.reverse,
         np.concatenate([r, w, b[np.newaxis]]) if small and not late else None,
     )
@@ -251,7 +280,7 @@ def step_through(
         states = [state[(place, *alone)] for state in ends]
         course = hidden[(slice(None), place, *alone)]
         feed = _rows if direction.joins(bool(alone)) else _products
-        for inputs, written in feed(wide[(slice(None), *alone)], direction, course, states[0]):
+        for inputs, written in feed(wide[(slice(None), *alone)], direction, course):
             loop(direction, inputs, written, *states)
             states[0] = written[-1]
         ends[0][place] = course[0 if direction.reverse else -1] if time else 0
@@ -261,7 +290,7 @@ def step_through(
 
 
 def _products(
-    x: np.ndarray, way: Stepping, course: np.ndarray, h: np.ndarray
+    x: np.ndarray, way: Stepping, course: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Products of the input, biases included, for as many steps at a time as a cache holds.
 
@@ -281,24 +310,21 @@ def _products(
 
 
 def _rows(
-    x: np.ndarray, way: Stepping, course: np.ndarray, h: np.ndarray
+    x: np.ndarray, way: Stepping, course: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows of hidden state, input and one, for as many steps at a time as a cache holds.
+    """Rows with input and one, for as many steps at a time as a cache holds.
 
     Yields
     ------
     tuple
-        Arrays in the order of computation: (steps, B, H + I + 1), and where hidden states go:
-        into the row of the next step.
+        Arrays in the order of computation: (steps, B, H + I + 1), and where hidden states go.
     """
     size, wide = len(way.r), len(way.joined)
     for steps in _spans(len(x), math.prod(x.shape[1:-1]) * wide, way.reverse):
         some = x[steps]
-        rows = np.empty((len(some) + 1, *x.shape[1:-1], wide), dtype=x.dtype)
-        states = rows[..., :size]
-        states[0], rows[:-1, ..., size:-1], rows[..., -1] = h, some, 1
-        yield rows[:-1], states[1:]
-        course[steps], h = states[1:], states[-1]
+        rows = np.empty((*some.shape[:-1], wide), dtype=x.dtype)
+        rows[..., size:-1], rows[..., -1] = some, 1
+        yield rows, course[steps]
 
 
 def _spans(time: int, step: int, reverse: bool) -> Iterator[slice]:

@@ -99,7 +99,7 @@ def test_heads_in_parts_are_heads_as_a_whole(shape, dtype, spread):
     rng = np.random.default_rng(0)
     q, k, v = (rng.normal(size=shape).astype(dtype) for _ in range(3))
     settings = {"softcap": 0.0, "qk_matmul_output_mode": 0, "is_causal": 0, "scale": spread}
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         parts = attention(q, k, v, n_outputs=3, **settings)
         alone = attention(q[-1:, -1:], k[-1:, -1:], v[-1:, -1:], n_outputs=1, **settings)
     np.testing.assert_array_equal(parts[0][-1, -1], alone[0][0, 0])
@@ -120,6 +120,24 @@ def test_a_score_that_is_not_finite_spoils_its_own_row_only():
         y, *_ = attention(q, k, v, n_outputs=1, softcap=0.0, qk_matmul_output_mode=0, is_causal=0)
     assert np.isnan(y[0, 0, 1]).all()
     assert np.isfinite(np.delete(y, 1, axis=2)).all()
+
+
+def test_values_too_large_for_weights_that_are_not_divided_yet_are_exact():
+    q, k, v = (uniform(1, 2, 4, 2, seed=s) for s in range(3))
+    ordinary, *_ = attention(q, k, v, n_outputs=1, softcap=0.0, qk_matmul_output_mode=0, scale=30.0)
+    v[0, 0] *= np.float32(1e38)
+    with np.errstate(over="ignore", invalid="ignore"):
+        y, *_ = attention(q, k, v, n_outputs=1, softcap=0.0, qk_matmul_output_mode=0, scale=30.0)
+    np.testing.assert_allclose(y[0, 0], ordinary[0, 0] * np.float32(1e38), rtol=1e-4)
+    np.testing.assert_array_equal(y[0, 1], ordinary[0, 1])
+
+
+def test_the_short_way_computes_what_the_long_one_does():
+    net = Net([2, 4, 6, 8], opset=25)
+    model = net.model(net.add("Attention", "x", "x", "x", scale=0.7))
+    x = uniform(2, 4, 6, 8)
+    y, *_ = attention(x, x, x, n_outputs=1, softcap=0.0, qk_matmul_output_mode=0, scale=0.7)
+    np.testing.assert_array_equal(cml.NumpyModule.from_onnx(model)(x), y)
 
 
 @pytest.mark.parametrize("shape", [(0, 2, 3, 2), (1, 2, 0, 2), (1, 2, 3, 2)])
