@@ -7,6 +7,8 @@ from cml_core.calibration.stats import CalibrationStats
 from cml_core.errors import CmlError
 from cml_core.fhe.backend import FheOptions
 from cml_core.fhe.circuit import FheCircuit
+from cml_core.fhe.client import FheClient
+from cml_core.fhe.sent import EncryptedSamples, EvaluationKeys
 from cml_core.limits import tensor_limit
 from cml_core.numpy_module import NumpyModule
 from cml_core.plugins.registry import OpRegistry, default_registry
@@ -18,7 +20,10 @@ from cml_core.quantization.module import OverflowWarning, QuantizedModule, quant
 __all__ = [
     "CalibrationStats",
     "CmlError",
+    "EncryptedSamples",
+    "EvaluationKeys",
     "FheCircuit",
+    "FheClient",
     "FheOptions",
     "NodeConfig",
     "NumpyModule",

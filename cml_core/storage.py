@@ -24,10 +24,13 @@ from cml_core.errors import DamagedFileError, NewerFileError, OutputFileError, S
 
 __all__ = [
     "FORMAT_VERSION",
+    "archive_bytes",
     "array_bytes",
     "destination",
+    "parts_of",
     "read_archive",
     "read_array",
+    "read_content",
     "write_archive",
     "write_file",
 ]
@@ -36,6 +39,8 @@ __all__ = [
 FORMAT_VERSION = 2
 _MAGIC = "cml"
 _MANIFEST = "manifest.json"
+_MODEL = "a model"
+_AGAIN = ("Make it again", "Compile the model again")
 #: As many links as Linux follows from one path.
 _MOST_LINKS = 40
 
@@ -75,11 +80,11 @@ def destination(path: str | os.PathLike[str]) -> Path | None:
     return Path(os.path.realpath(path))
 
 
-def write_file(path: str | os.PathLike[str], content: bytes) -> None:
+def write_file(path: str | os.PathLike[str], content: bytes, *, private: bool = False) -> None:
     """Write a file whole or not at all: beside its place, then renamed.
 
-    A file that is there keeps its permissions. A link is followed, and what is no regular file is
-    written to; see `destination`.
+    A file that is there keeps its permissions, unless it is `private`: then its owner alone may
+    read it. A link is followed, and what is no regular file is written to; see `destination`.
 
     Raises
     ------
@@ -93,7 +98,7 @@ def write_file(path: str | os.PathLike[str], content: bytes) -> None:
         if place is None:
             _write_to(path, content)
             return
-        mode = _mode(place)
+        mode = 0o600 if private else _mode(place)
         with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".cml.", delete=False) as file:
             temporary = Path(file.name)
             file.write(content)
@@ -140,6 +145,26 @@ def _descriptor(path: str | os.PathLike[str]) -> int | None:
     return None
 
 
+def archive_bytes(parts: Mapping[str, bytes], *, kind: str = _MODEL, packed: bool = True) -> bytes:
+    """The content of a `.cml` file of some kind.
+
+    What is as good as random, such as ciphertexts, is not worth being packed.
+    """
+    manifest = {
+        "format": _MAGIC,
+        "version": FORMAT_VERSION,
+        "holds": kind,
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()},
+    }
+    buffer = io.BytesIO()
+    method = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, content in {_MANIFEST: json.dumps(manifest, indent=1).encode(), **parts}.items():
+            # A fixed date makes equal content give equal files.
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, method)
+    return buffer.getvalue()
+
+
 def write_archive(path: str | os.PathLike[str], parts: Mapping[str, bytes]) -> None:
     """Write a `.cml` file.
 
@@ -148,17 +173,21 @@ def write_archive(path: str | os.PathLike[str], parts: Mapping[str, bytes]) -> N
     OutputFileError
         The file cannot be written.
     """
-    manifest = {
-        "format": _MAGIC,
-        "version": FORMAT_VERSION,
-        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()},
-    }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in {_MANIFEST: json.dumps(manifest, indent=1).encode(), **parts}.items():
-            # A fixed date makes equal content give equal files.
-            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
-    write_file(path, buffer.getvalue())
+    write_file(path, archive_bytes(parts))
+
+
+def read_content(path: str | os.PathLike[str]) -> bytes:
+    """Read a whole file.
+
+    Raises
+    ------
+    StoredFileError
+        There is no such file, or it cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise StoredFileError(Path(path), f"cannot be read: {_reason(error)}") from error
 
 
 def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
@@ -173,17 +202,22 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
     NewerFileError
         It was written by a newer cml.
     """
-    path = Path(path)
-    again = "Compile the model again, or fetch the file again."
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise StoredFileError(path, f"cannot be read: {_reason(error)}") from error
+    return parts_of(read_content(path), path)
+
+
+def parts_of(
+    content: bytes, source: str | os.PathLike[str], *, kind: str = _MODEL
+) -> dict[str, bytes]:
+    """The parts of a `.cml` file's content, if it is of that kind.
+
+    Errors are those of `read_archive`; they name the source.
+    """
+    path, again = Path(source), f"{_AGAIN[kind == _MODEL]}, or fetch the file again."
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             parts = {name: archive.read(name) for name in archive.namelist()}
         manifest: Any = json.loads(parts.pop(_MANIFEST))
-        kind, version, sums = manifest["format"], manifest["version"], manifest["sha256"]
+        magic, version, sums = manifest["format"], manifest["version"], manifest["sha256"]
     except (
         zipfile.BadZipFile,
         KeyError,
@@ -196,7 +230,7 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
         raise DamagedFileError(path, "is damaged or not a .cml file", again) from error
     except Exception as error:  # zlib.error has no common base with the others
         raise DamagedFileError(path, "is damaged", again) from error
-    if kind != _MAGIC or not isinstance(version, int) or version < 1:
+    if magic != _MAGIC or not isinstance(version, int) or version < 1:
         raise DamagedFileError(path, "is not a .cml file", again)
     if version > FORMAT_VERSION:
         raise NewerFileError(
@@ -206,6 +240,10 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, bytes]:
             version,
             FORMAT_VERSION,
         )
+    # Files of before there were other kinds hold a model.
+    held = manifest.get("holds", _MODEL)
+    if held != kind:
+        raise DamagedFileError(path, f"holds {held}, not {kind}")
     if not isinstance(sums, dict) or set(sums) != set(parts):
         raise DamagedFileError(path, "is damaged: parts are missing or were added", again)
     for name, part in parts.items():

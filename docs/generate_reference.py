@@ -108,6 +108,11 @@ wrote digits.cml
 $ cml predict digits.cml --input three.npz --output predicted.npz --mode clear
 wrote predicted.npz: probabilities float32[3, 10]
 ```""",
+    "evaluate": """\
+[Client and server](client-and-server.md#on-the-command-line) has all four steps.""",
+    "client keygen": """\
+Where `--keys` is there already nothing is done: see
+[Client and server](client-and-server.md#on-the-command-line).""",
     "inspect": """\
 ```console
 $ cml inspect digits.cml

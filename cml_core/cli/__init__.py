@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
-from cml_core.cli import ops, plugins
+from cml_core.cli import client, ops, plugins
 from cml_core.cli.check import check
 from cml_core.cli.compile import compile_model
+from cml_core.cli.evaluate import evaluate
 from cml_core.cli.export import export
 from cml_core.cli.failures import guarded, say_error, set_debug
 from cml_core.cli.inspect import inspect
@@ -34,10 +35,12 @@ app = typer.Typer(
 )
 app.add_typer(ops.app, name="ops")
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(client.app, name="client")
 app.command("check")(guarded(check))
 app.command("run")(guarded(run))
 app.command("compile")(guarded(compile_model))
 app.command("predict")(guarded(predict))
+app.command("evaluate")(guarded(evaluate))
 app.command("inspect")(guarded(inspect))
 app.command("export")(guarded(export))
 app.command("view")(guarded(view))

@@ -116,6 +116,13 @@ def compile_model(
         str | None,
         typer.Option(metavar="P", help="Probability that any lookup fails, in place of --p-error."),
     ] = None,
+    client: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CLIENT.cml",
+            help="Where to write the client's side alone, for `cml client`: no program, no keys.",
+        ),
+    ] = None,
     no_circuit: Annotated[
         bool,
         typer.Option("--no-circuit", help="Quantize only; needs no FHE compiler."),
@@ -162,6 +169,10 @@ def compile_model(
         else _probability("global_p_error", global_p_error),
     )
     check_output(output, model, calibration)
+    if client is not None:
+        if no_circuit:
+            raise ConfigError("client", str(client), "a circuit, so no --no-circuit")
+        check_output(client, model, calibration, output)
     if not no_circuit:
         _need_compiler(options.backend)
 
@@ -182,9 +193,11 @@ def compile_model(
                 circuit = quantized.compile(options)
             compiled = circuit.report
             circuit.save(output)
+            if client is not None:
+                circuit.client.save(client)
     inputs = {spec.name for spec in module.inputs}
     lowered = sum(node.node not in inputs for node in report.nodes)
-    show_text(f"wrote {output}")
+    show_text(f"wrote {output}" if client is None else f"wrote {output} and {client}")
     show_facts(
         {
             "nodes": f"{len(module.graph.graph.nodes)} in the model, {lowered} in the circuit",

@@ -12,6 +12,7 @@ __all__ = [
     "BackendUnavailableError",
     "BitWidthError",
     "CircuitError",
+    "CircuitMismatchError",
     "ConfigError",
     "ExportError",
     "KeysMissingError",
@@ -188,6 +189,31 @@ class CircuitError(CmlError):
 
     def message(self) -> str:
         return sentence(f"{self.backend} could not {self.action}: {self.reason}.", self.hint)
+
+
+@attrs.define(eq=False, slots=False)
+class CircuitMismatchError(CmlError):
+    """Keys or ciphertexts do not belong to the circuit that is to use them.
+
+    Parameters
+    ----------
+    what : str
+        What was given.
+    action : str
+        What was to be done with it.
+    reason : str
+        What is different.
+    hint : str
+        What would help; may be empty.
+    """
+
+    what: str
+    action: str
+    reason: str
+    hint: str = ""
+
+    def message(self) -> str:
+        return sentence(f"cannot {self.action} with these {self.what}: {self.reason}.", self.hint)
 
 
 @attrs.define(eq=False, slots=False)

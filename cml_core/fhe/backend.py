@@ -17,6 +17,7 @@ from cml_core.program.instructions import Program
 
 __all__ = [
     "BackendCircuit",
+    "BackendClient",
     "CircuitStatistics",
     "CompiledWidths",
     "FheBackend",
@@ -115,13 +116,16 @@ class CompiledWidths:
     lookups: Mapping[int, int] | None
 
 
-class BackendCircuit(Protocol):
-    """A compiled circuit for one sample. Integers in and out are int64 arrays of shape S."""
+class BackendClient(Protocol):
+    """Keys of a circuit, encryption and decryption, without the circuit.
 
-    statistics: CircuitStatistics
+    Integers in and out are int64 arrays of shape S, of one sample. What becomes bytes is data: to
+    read it back, nothing is unpickled or evaluated.
+    """
 
-    def keygen(self, *, force: bool) -> None:
-        """Generate keys, unless there are some already or `force` asks for new ones."""
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of one sample's results."""
         ...
 
     @property
@@ -129,16 +133,43 @@ class BackendCircuit(Protocol):
         """Whether there are keys."""
         ...
 
+    def keygen(self, *, force: bool) -> None:
+        """Generate keys, unless there are some already or `force` asks for new ones."""
+        ...
+
     def encrypt(self, integers: Sequence[np.ndarray]) -> Any:
         """Encrypt one sample."""
         ...
 
-    def run(self, encrypted: Any) -> Any:
-        """Compute on one encrypted sample."""
-        ...
-
     def decrypt(self, encrypted: Any) -> list[np.ndarray]:
         """Decrypt the results of one sample."""
+        ...
+
+    def specification(self) -> bytes:
+        """What `FheBackend.client` makes such a client of; the same for equal circuits."""
+        ...
+
+    def keys(self) -> bytes:
+        """All keys, the secret ones too."""
+        ...
+
+    def restore(self, keys: bytes) -> None:
+        """Take back what `keys` gave."""
+        ...
+
+    def evaluation_keys(self) -> bytes:
+        """What a server needs to compute, and cannot decrypt with."""
+        ...
+
+
+class BackendCircuit(Protocol):
+    """A compiled circuit for one sample. Integers in and out are int64 arrays of shape S."""
+
+    statistics: CircuitStatistics
+    client: BackendClient
+
+    def run(self, encrypted: Any, evaluation_keys: Any = None) -> Any:
+        """Compute on one encrypted sample, with the client's keys if there are no others."""
         ...
 
     def simulate(self, integers: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -184,6 +215,22 @@ class FheBackend(Protocol):
         CircuitError
             The compiler refused the circuit.
         """
+        ...
+
+    def client(self, specification: bytes) -> BackendClient:
+        """Make a client of what `BackendClient.specification` gave."""
+        ...
+
+    def pack(self, encrypted: Any) -> tuple[bytes, ...]:
+        """Write one sample's ciphertexts."""
+        ...
+
+    def unpack(self, parts: Sequence[bytes]) -> Any:
+        """Read back what `pack` wrote."""
+        ...
+
+    def read_keys(self, content: bytes) -> Any:
+        """Read what `BackendClient.evaluation_keys` gave."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from cml_core.errors import CircuitError, ConfigError, DamagedFileError, KeysMissingError
+from cml_core.errors import CircuitError, ConfigError, DamagedFileError
 from cml_core.feeds import bind_arguments, unpack
 from cml_core.fhe.backend import BackendCircuit, FheOptions, choose_backend
+from cml_core.fhe.client import FheClient
 from cml_core.fhe.report import CircuitReport, report_circuit
+from cml_core.fhe.sent import EncryptedSamples, EvaluationKeys
 from cml_core.fhe.widths import check_widths
 from cml_core.plugins.registry import OpRegistry
 from cml_core.samples import count_samples
@@ -24,23 +27,13 @@ from cml_core.storage import read_archive, write_archive
 if TYPE_CHECKING:
     from cml_core.quantization.module import QuantizedModule
 
-__all__ = ["EncryptedSamples", "FheCircuit"]
+__all__ = ["FheCircuit"]
 
 _FILE = "circuit.json"
 Progress = Callable[[int, int], None]
 
 
-@attrs.frozen(slots=True, eq=False)
-class EncryptedSamples:
-    """Ciphertexts, one entry per sample."""
-
-    ciphertexts: tuple[Any, ...]
-
-    def __len__(self) -> int:
-        return len(self.ciphertexts)
-
-
-@attrs.frozen(slots=True, eq=False, repr=False)
+@attrs.frozen(slots=False, eq=False, repr=False)
 class FheCircuit:
     """A quantized model compiled to a circuit on encrypted integers.
 
@@ -90,9 +83,14 @@ class FheCircuit:
 
     # --- prediction ---
 
+    @functools.cached_property
+    def client(self) -> FheClient:
+        """The client's side, with the keys; `FheClient.save` writes it for another machine."""
+        return FheClient(self.module.client, self.report.backend, self.circuit.client)
+
     def keygen(self, *, force: bool = False) -> None:
         """Generate keys, unless there are some already or `force` asks for new ones."""
-        self.circuit.keygen(force=force)
+        self.client.keygen(force=force)
 
     def predict(self, *arrays: Any) -> Any:
         """Encrypt, run, decrypt and dequantize; positional arrays, one result or a tuple.
@@ -108,7 +106,13 @@ class FheCircuit:
 
     __call__ = predict
 
-    def run(self, data: Any, *, progress: Progress | None = None) -> Any:
+    def run(
+        self,
+        data: Any,
+        *,
+        progress: Progress | None = None,
+        evaluation_keys: EvaluationKeys | None = None,
+    ) -> Any:
         """Predict by name, or compute on samples that are encrypted already.
 
         Parameters
@@ -118,17 +122,37 @@ class FheCircuit:
             encrypted samples give encrypted results, which is the server's part alone.
         progress : callable, optional
             `progress(done, total)` after each sample.
+        evaluation_keys : EvaluationKeys, optional
+            Keys of the client that encrypted the samples, by default this circuit's own.
+
+        Raises
+        ------
+        KeysMissingError
+            There are no keys.
+        CircuitMismatchError
+            Keys or samples belong to another circuit.
         """
-        if isinstance(data, EncryptedSamples):
-            self._need_keys("run the circuit")
-            return EncryptedSamples(tuple(self.circuit.run(c) for c in data.ciphertexts))
-        self._need_keys("predict")
-        integers = self.module.quantize_inputs(data)
+        if not isinstance(data, EncryptedSamples):
+            self.client.need_keys("predict")
+            integers = self.module.quantize_inputs(data)
+            return self.module.dequantize_outputs(*self._each(integers, self._predict, progress))
+        action, keys = "run the circuit", None
+        if evaluation_keys is None:
+            self.client.need_keys(action)
+        else:
+            self.client.circuit.check(evaluation_keys.circuit, "evaluation keys", action)
+            keys = evaluation_keys.ready
+        data.check(self.client.circuit, "inputs", action)
+        results = []
+        for ciphertext in data.ciphertexts:
+            results.append(self.circuit.run(ciphertext, keys))
+            if progress is not None:
+                progress(len(results), len(data))
+        return EncryptedSamples(tuple(results), data.circuit, "results")
 
-        def one(sample: Sequence[np.ndarray]) -> list[np.ndarray]:
-            return self.circuit.decrypt(self.circuit.run(self.circuit.encrypt(sample)))
-
-        return self.module.dequantize_outputs(*self._each(integers, one, progress))
+    def _predict(self, sample: Sequence[np.ndarray]) -> list[np.ndarray]:
+        client = self.circuit.client
+        return client.decrypt(self.circuit.run(client.encrypt(sample)))
 
     def simulate(self, *arrays: Any, progress: Progress | None = None) -> Any:
         """Predict as `predict` does, with encryption simulated in the clear; needs no keys.
@@ -142,26 +166,15 @@ class FheCircuit:
         return outputs if named else unpack(outputs)
 
     def encrypt(self, *arrays: Any) -> EncryptedSamples:
-        """Quantize and encrypt samples: the client's first part."""
-        self._need_keys("encrypt")
-        integers = self.module.quantize_inputs(self._named(arrays))
-        count = count_samples(integers)
-        return EncryptedSamples(
-            tuple(self.circuit.encrypt([a[i] for a in integers]) for i in range(count))
-        )
+        """Quantize and encrypt samples: the client's first part; see `FheClient.encrypt`."""
+        return self.client.encrypt(*arrays)
 
     def decrypt(self, results: EncryptedSamples) -> Any:
-        """Decrypt and dequantize results: the client's last part; one array or a tuple."""
-        self._need_keys("decrypt")
-        integers = [self.circuit.decrypt(c) for c in results.ciphertexts]
-        return unpack(self.module.dequantize_outputs(*self._stack(integers)))
+        """Decrypt results: the client's last part; see `FheClient.decrypt`."""
+        return self.client.decrypt(results)
 
     def _named(self, arrays: Sequence[Any]) -> Mapping[str, Any]:
         return bind_arguments(self.module.client.layout.inputs, arrays)
-
-    def _need_keys(self, action: str) -> None:
-        if not self.circuit.has_keys:
-            raise KeysMissingError(action)
 
     def _each(
         self,
@@ -175,14 +188,7 @@ class FheCircuit:
             results.append(function([array[place] for array in integers]))
             if progress is not None:
                 progress(place + 1, count)
-        return self._stack(results)
-
-    def _stack(self, results: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
-        program = self.module.program
-        if not results:
-            shapes = [program.instructions[position].shape for position in program.outputs]
-            return [np.zeros((0, *shape), dtype=np.int64) for shape in shapes]
-        return [np.stack(arrays) for arrays in zip(*results, strict=True)]
+        return self.client.stack(results)
 
     # --- files ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +16,9 @@ import numpy as np
 from cml_core.errors import CircuitError
 from cml_core.fhe.backend import CircuitStatistics, FheOptions
 from cml_core.fhe.tracing import ConcreteDialect, TracedProgram
-from cml_core.program.execute import apply_instruction
-from cml_core.program.instructions import Instruction, Program
+from cml_core.program.instructions import Program
 
-__all__ = ["compile_traced", "quiet_import", "reported", "samples_of", "shaped"]
+__all__ = ["Readout", "compile_traced", "quiet_import", "reported", "samples_of"]
 
 
 @contextlib.contextmanager
@@ -81,42 +81,59 @@ def compile_traced(
         return work.compile(**settings)
 
 
-def samples_of(program: Program, integers: Sequence[np.ndarray]) -> list[Any]:
+def samples_of(integers: Sequence[np.ndarray]) -> list[Any]:
     """Inputs as a circuit takes them: int64 arrays, plain integers for 0-d tensors."""
     # Compilers take memory as it lies, whatever the strides.
     arrays = [np.asarray(array, dtype=np.int64, order="C") for array in integers]
     return [int(array) if array.ndim == 0 else array for array in arrays]
 
 
-def shaped(
-    program: Program, results: Any, *, joined: bool = False, approximate: bool = False
-) -> list[np.ndarray]:
-    """Results of a circuit as int64 arrays of the program's output shapes.
+@attrs.frozen(slots=True)
+class Readout:
+    """What becomes of a circuit's results: int64 arrays of the program's output shapes.
 
-    Outputs that the program rounds come without their low bits from a circuit that rounds
-    approximately, and whole from any other.
+    Parameters
+    ----------
+    shapes : tuple of tuple of int
+        Shapes of the outputs.
+    lost_bits : tuple of int
+        Low bits of each output that the program rounds away.
+    approximate : bool
+        Whether the circuit gives outputs without these bits, or whole.
+    joined : bool
+        Whether the circuit gives all outputs in one vector.
     """
-    instructions = [program.instructions[position] for position in program.outputs]
-    if joined:
-        cuts = np.cumsum([instruction.size for instruction in instructions])[:-1]
-        results = np.split(np.asarray(results, dtype=np.int64).reshape(-1), cuts)
-    elif len(instructions) == 1:
-        results = (results,)
-    arrays = [
-        np.asarray(result, dtype=np.int64).reshape(instruction.shape)
-        for instruction, result in zip(instructions, results, strict=True)
-    ]
-    return [
-        _rounded(instruction, array, approximate) if instruction.lost_bits else array
-        for instruction, array in zip(instructions, arrays, strict=True)
-    ]
 
+    shapes: tuple[tuple[int, ...], ...]
+    lost_bits: tuple[int, ...]
+    approximate: bool = False
+    joined: bool = False
 
-def _rounded(instruction: Instruction, array: np.ndarray, approximate: bool) -> np.ndarray:
-    if approximate:
-        return np.left_shift(array, instruction.lost_bits)
-    result: np.ndarray = apply_instruction(instruction, [array[np.newaxis]])[0]
-    return result
+    @classmethod
+    def of(cls, program: Program, **form: bool) -> Readout:
+        """Read shapes and roundings from a program."""
+        outputs = [program.instructions[position] for position in program.outputs]
+        return cls(tuple(o.shape for o in outputs), tuple(o.lost_bits for o in outputs), **form)
+
+    def __call__(self, results: Any) -> list[np.ndarray]:
+        """Give results their shapes, and finish their rounding."""
+        if self.joined:
+            cuts = np.cumsum([math.prod(shape) for shape in self.shapes])[:-1]
+            results = np.split(np.asarray(results, dtype=np.int64).reshape(-1), cuts)
+        elif len(self.shapes) == 1:
+            results = (results,)
+        return [
+            self._rounded(np.asarray(result, dtype=np.int64).reshape(shape), lost)
+            for result, shape, lost in zip(results, self.shapes, self.lost_bits, strict=True)
+        ]
+
+    def _rounded(self, array: np.ndarray, lost: int) -> np.ndarray:
+        if not lost:
+            return array
+        if self.approximate:
+            return np.left_shift(array, lost)
+        # To the nearest multiple, halves up, as the instruction rounds.
+        return np.left_shift(np.right_shift(array + (1 << (lost - 1)), lost), lost)
 
 
 @attrs.frozen(slots=True)

@@ -10,13 +10,14 @@ from typing import Any
 import attrs
 import numpy as np
 
+from cml_core.errors import CircuitError
 from cml_core.fhe.backend import CircuitStatistics, CompiledWidths, FheOptions
 from cml_core.fhe.concrete_circuit import (
+    Readout,
     compile_traced,
     quiet_import,
     reported,
     samples_of,
-    shaped,
     statistics,
 )
 from cml_core.fhe.mlir import read_widths
@@ -58,12 +59,27 @@ class _Dialect:
         return moved.reshape(index.shape) if index.shape else moved[0, 0]
 
 
+def _apart(*_: Any) -> Any:
+    """Refuse what this compiler has no format for."""
+    reason = "it has no format for keys and ciphertexts on their way"
+    hint = "concrete-python, on Python 3.11, has: pip install 'cml[concrete-python]'."
+    raise CircuitError(NAME, "keep client and server apart", reason, hint)
+
+
 @attrs.define(slots=True, eq=False)
-class _Circuit:
-    program: Program
+class _Client:
     circuit: Any
-    statistics: CircuitStatistics
+    read: Readout
     has_keys: bool = False
+
+    keys = restore = evaluation_keys = _apart
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        return self.read.shapes
+
+    def specification(self) -> bytes:
+        return str(self.circuit.client.specs.serialize()).encode()
 
     def keygen(self, *, force: bool) -> None:
         with reported(NAME, "generate keys"):
@@ -72,20 +88,26 @@ class _Circuit:
 
     def encrypt(self, integers: Sequence[np.ndarray]) -> Any:
         with reported(NAME, "encrypt"):
-            return self.circuit.encrypt(*samples_of(self.program, integers))
-
-    def run(self, encrypted: Any) -> Any:
-        with reported(NAME, "run the circuit"):
-            return self.circuit.run(encrypted)
+            return self.circuit.encrypt(*samples_of(integers))
 
     def decrypt(self, encrypted: Any) -> list[np.ndarray]:
         with reported(NAME, "decrypt"):
-            return shaped(self.program, self.circuit.decrypt(encrypted), joined=True)
+            return self.read(self.circuit.decrypt(encrypted))
+
+
+@attrs.define(slots=True, eq=False)
+class _Circuit:
+    circuit: Any
+    statistics: CircuitStatistics
+    client: _Client
+
+    def run(self, encrypted: Any, evaluation_keys: Any = None) -> Any:
+        with reported(NAME, "run the circuit"):
+            return self.circuit.run(encrypted)
 
     def simulate(self, integers: Sequence[np.ndarray]) -> list[np.ndarray]:
         with reported(NAME, "simulate"):
-            results = self.circuit.simulate(*samples_of(self.program, integers))
-            return shaped(self.program, results, joined=True)
+            return self.client.read(self.circuit.simulate(*samples_of(integers)))
 
     def widths(self) -> CompiledWidths:
         return attrs.evolve(read_widths(self.circuit.mlir), lookups=None)
@@ -116,10 +138,13 @@ class ConcreteNumpy:
             import concrete.onnx as connx
         dialect = _Dialect(cnp, connx)
         circuit = compile_traced(NAME, program, dialect, cnp.Compiler, options, joined=True)
-        result = _Circuit(program, circuit, statistics(circuit, None, {}))
+        client = _Client(circuit, Readout.of(program, joined=True))
+        result = _Circuit(circuit, statistics(circuit, None, {}), client)
         # The compiled library lies in a temporary folder until someone says that it may go.
         weakref.finalize(result, circuit.cleanup)
         return result
+
+    client = pack = unpack = read_keys = _apart
 
 
 @hookimpl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,11 +13,11 @@ import numpy as np
 
 from cml_core.fhe.backend import CircuitStatistics, CompiledWidths, FheOptions
 from cml_core.fhe.concrete_circuit import (
+    Readout,
     compile_traced,
     quiet_import,
     reported,
     samples_of,
-    shaped,
     statistics,
 )
 from cml_core.fhe.mlir import read_widths
@@ -57,6 +58,13 @@ class _Dialect:
         return x[index]
 
 
+def _fhe() -> Any:
+    """The library, which takes seconds to import."""
+    with reported(NAME, "be imported"), quiet_import():
+        from concrete import fhe
+    return fhe
+
+
 def _without_low_bits() -> Any:
     """A step of the compiler's that makes rounded integers an output as they are.
 
@@ -78,48 +86,75 @@ def _without_low_bits() -> Any:
     return WithoutLowBits()
 
 
+@attrs.frozen(slots=True, eq=False)
+class _Client:
+    client: Any
+    read: Readout
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        return self.read.shapes
+
+    @property
+    def has_keys(self) -> bool:
+        return self.client.keys is not None and bool(self.client.keys.are_generated)
+
+    def keygen(self, *, force: bool) -> None:
+        with reported(NAME, "generate keys"):
+            self.client.keygen(force=force)
+
+    def encrypt(self, integers: Sequence[np.ndarray]) -> Any:
+        with reported(NAME, "encrypt"):
+            encrypted = self.client.encrypt(*samples_of(integers))
+        return encrypted if isinstance(encrypted, tuple) else (encrypted,)
+
+    def decrypt(self, encrypted: Any) -> list[np.ndarray]:
+        with reported(NAME, "decrypt"):
+            return self.read(self.client.decrypt(*encrypted))
+
+    def specification(self) -> bytes:
+        parameters = json.loads(self.client.specs.serialize())
+        document = {"parameters": parameters, "outputs": attrs.asdict(self.read)}
+        return json.dumps(document, sort_keys=True).encode()
+
+    def keys(self) -> bytes:
+        with reported(NAME, "write keys"):
+            return bytes(self.client.keys.serialize())
+
+    def restore(self, keys: bytes) -> None:
+        with reported(NAME, "read keys"):
+            self.client.keys.load_from_bytes(keys)
+
+    def evaluation_keys(self) -> bytes:
+        with reported(NAME, "write evaluation keys"):
+            return bytes(self.client.evaluation_keys.serialize())
+
+
 @attrs.define(slots=True, eq=False)
 class _Circuit:
     program: Program
     circuit: Any
     statistics: CircuitStatistics
-    approximate: bool
+    client: _Client
     _simulates: bool = False
 
-    @property
-    def has_keys(self) -> bool:
-        return self.circuit.keys is not None and bool(self.circuit.keys.are_generated)
-
-    def keygen(self, *, force: bool) -> None:
-        with reported(NAME, "generate keys"):
-            self.circuit.keygen(force=force)
-
-    def encrypt(self, integers: Sequence[np.ndarray]) -> Any:
-        with reported(NAME, "encrypt"):
-            encrypted = self.circuit.encrypt(*samples_of(self.program, integers))
-        return encrypted if isinstance(encrypted, tuple) else (encrypted,)
-
-    def run(self, encrypted: Any) -> Any:
+    def run(self, encrypted: Any, evaluation_keys: Any = None) -> Any:
         with reported(NAME, "run the circuit"):
-            result = self.circuit.run(*encrypted)
+            keys = (
+                self.circuit.client.evaluation_keys if evaluation_keys is None else evaluation_keys
+            )
+            result = self.circuit.server.run(*encrypted, evaluation_keys=keys)
         return result if isinstance(result, tuple) else (result,)
-
-    def decrypt(self, encrypted: Any) -> list[np.ndarray]:
-        with reported(NAME, "decrypt"):
-            return self._shaped(self.circuit.decrypt(*encrypted))
 
     def simulate(self, integers: Sequence[np.ndarray]) -> list[np.ndarray]:
         with reported(NAME, "simulate"):
             if not self._simulates:
                 self.circuit.enable_fhe_simulation()
                 self._simulates = True
-            return self._shaped(self.circuit.simulate(*samples_of(self.program, integers)))
+            return self.client.read(self.circuit.simulate(*samples_of(integers)))
 
     def widths(self) -> CompiledWidths:
         return read_widths(self.circuit.mlir)
-
-    def _shaped(self, results: Any) -> list[np.ndarray]:
-        return shaped(self.program, results, approximate=self.approximate)
 
 
 @attrs.frozen(slots=True)
@@ -142,8 +177,7 @@ class ConcretePython:
 
     def compile(self, program: Program, options: FheOptions) -> _Circuit:
         """Compile a program."""
-        with reported(NAME, "be imported"), quiet_import():
-            from concrete import fhe
+        fhe = _fhe()
         approximate = options.rounding != "exact"
         dialect = _Dialect(fhe, approximate)
         circuit = compile_traced(
@@ -164,7 +198,37 @@ class ConcretePython:
             if tag
         }
         count = int(circuit.programmable_bootstrap_count)
-        return _Circuit(program, circuit, statistics(circuit, count, per_node), approximate)
+        client = _Client(circuit.client, Readout.of(program, approximate=approximate))
+        return _Circuit(program, circuit, statistics(circuit, count, per_node), client)
+
+    def client(self, specification: bytes) -> _Client:
+        """Make a client; ValueError, KeyError or TypeError if it is no specification."""
+        fhe = _fhe()
+        document = json.loads(specification)
+        outputs = document["outputs"]
+        shapes = tuple(tuple(map(int, shape)) for shape in outputs["shapes"])
+        lost_bits = tuple(map(int, outputs["lost_bits"]))
+        read = Readout(shapes, lost_bits, bool(outputs["approximate"]), bool(outputs["joined"]))
+        with reported(NAME, "read the parameters"):
+            parameters = json.dumps(document["parameters"]).encode()
+            return _Client(fhe.Client(fhe.ClientSpecs.deserialize(parameters)), read)
+
+    def pack(self, encrypted: Any) -> tuple[bytes, ...]:
+        """Write one sample's ciphertexts."""
+        with reported(NAME, "write ciphertexts"):
+            return tuple(bytes(value.serialize()) for value in encrypted)
+
+    def unpack(self, parts: Sequence[bytes]) -> Any:
+        """Read one sample's ciphertexts."""
+        fhe = _fhe()
+        with reported(NAME, "read ciphertexts"):
+            return tuple(fhe.Value.deserialize(part) for part in parts)
+
+    def read_keys(self, content: bytes) -> Any:
+        """Read evaluation keys."""
+        fhe = _fhe()
+        with reported(NAME, "read evaluation keys"):
+            return fhe.EvaluationKeys.deserialize(content)
 
 
 @hookimpl
