@@ -16,8 +16,8 @@ __all__ = ["Intake", "as_feeds", "bind_arguments", "check_shapes", "convert", "u
 class Intake:
     """What checks the arrays that a model is given; see `as_feeds`.
 
-    Arrays of the names, shapes and dtypes of the last ones that needed no conversion are not
-    checked again, which takes as long as a small model.
+    Arrays of the names, shapes and dtypes that it was told to remember are not checked again,
+    which takes as long as a small model.
     """
 
     def __init__(self, specs: Sequence[TensorSpec]) -> None:
@@ -25,25 +25,30 @@ class Intake:
         self._known: list[tuple[Any, ...]] = []
 
     def __call__(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what the model's inputs are.
+        """Return what the model's inputs are: `inputs` itself if arrays like it are remembered.
 
         Raises
         ------
         InputNameError, InputShapeError, InputDtypeError
             What is wrong, and what the model expects.
         """
-        if type(inputs) is not dict:
-            return as_feeds(self._specs, inputs)
-        forms = [
-            (name, type(value), getattr(value, "shape", None), getattr(value, "dtype", None))
-            for name, value in inputs.items()
-        ]
-        if forms and forms == self._known:
+        if type(inputs) is dict and self._known and _forms(inputs) == self._known:
             return inputs
-        feeds = as_feeds(self._specs, inputs)
-        if all(type(value) is np.ndarray and value is feeds[n] for n, value in inputs.items()):
-            self._known = forms
-        return feeds
+        return as_feeds(self._specs, inputs)
+
+    def remember(self, inputs: Mapping[str, Any], feeds: Mapping[str, Any]) -> None:
+        """Take arrays like these as they are from now on, if nothing had to be done to them."""
+        # Of objects, such as strings, each is looked at.
+        plain = (type(a) is np.ndarray and a.dtype != object for a in inputs.values())
+        if all(plain) and all(value is feeds[name] for name, value in inputs.items()):
+            self._known = _forms(inputs)
+
+
+def _forms(inputs: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    return [
+        (name, type(value), getattr(value, "shape", None), getattr(value, "dtype", None))
+        for name, value in inputs.items()
+    ]
 
 
 def bind_arguments(specs: Sequence[TensorSpec], arrays: Sequence[Any]) -> dict[str, Any]:
@@ -126,6 +131,8 @@ def _as_dtype(spec: TensorSpec, value: Any) -> np.ndarray:
     except Exception:
         # Whatever another library's tensor raises when it cannot become an array.
         raise InputDtypeError(spec.name, type(value).__name__, str(spec.dtype)) from None
+    if array.dtype == spec.dtype == object:
+        return _as_text(spec, array)
     if spec.dtype is None or array.dtype == spec.dtype:
         return array
     if array.dtype == object and spec.dtype != object:
@@ -140,8 +147,27 @@ def _as_dtype(spec: TensorSpec, value: Any) -> np.ndarray:
     )
     if not fits:
         raise InputDtypeError(spec.name, str(array.dtype), str(spec.dtype))
+    if spec.dtype == object:
+        return _as_text(spec, array.astype(object))
     with np.errstate(all="ignore"):  # beyond a float's range lies infinity
         return array.astype(spec.dtype)
+
+
+def _as_text(spec: TensorSpec, array: np.ndarray) -> np.ndarray:
+    """Strings as Python's own, bytes decoded; anything else is refused."""
+    kinds = set(map(type, array.flat))
+    if kinds <= {str}:
+        return array
+    others = sorted(kind.__name__ for kind in kinds if not issubclass(kind, (str, bytes)))
+    if others:
+        raise InputDtypeError(spec.name, f"object, with elements of type {others[0]}", "strings")
+    try:
+        texts = [t.decode() if isinstance(t, bytes) else str(t) for t in array.flat]
+    except UnicodeDecodeError:
+        raise InputDtypeError(spec.name, "bytes that are not UTF-8", "strings") from None
+    result = np.empty(array.shape, dtype=object)
+    result.reshape(-1)[:] = texts
+    return result
 
 
 def _in_range(array: np.ndarray, dtype: np.dtype[Any]) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from cml_core.graph.bound import BoundGraph, evaluate
 from cml_core.graph.expand import expand
 from cml_core.graph.load import load_graph
 from cml_core.graph.model import TensorSpec
+from cml_core.graph.types import evaluate_checked
 from cml_core.interpreter import interpret, last_uses
 from cml_core.plugins.importer import import_model
 from cml_core.plugins.registry import OpRegistry, default_registry
@@ -130,6 +132,15 @@ class NumpyModule:
             import_model(module, sample_inputs, importer="torch"), registry=registry
         )
 
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the ONNX model in hexadecimal digits, the values of its constants included."""
+        summary = hashlib.sha256(self.onnx_model.SerializeToString(deterministic=True))
+        for name, value in sorted(self.graph.constants.items()):
+            if isinstance(value, np.ndarray) and value.dtype != object:
+                summary.update(name.encode() + np.ascontiguousarray(value).tobytes())
+        return summary.hexdigest()
+
     @property
     def onnx_model(self) -> onnx.ModelProto:
         """The ONNX model that this module interprets."""
@@ -167,27 +178,58 @@ class NumpyModule:
         NodeError
             An operator failed on the values that reached it.
         """
-        values = {**self.graph.constants, **self._take(inputs)}
+        feeds = self._take(inputs)
+        # Types follow from those of the inputs: they are looked at when these are new.
+        rule = evaluate if feeds is inputs else evaluate_checked
+        values = {**self.graph.constants, **feeds}
         with np.errstate(all="ignore"):
-            results = interpret(self.graph.nodes, values, self._outputs, evaluate, self._dead)
-        return {name: _independent(result, values) for name, result in results.items()}
+            results = interpret(self.graph.nodes, values, self._outputs, rule, self._dead)
+        if feeds is not inputs:
+            self._take.remember(inputs, feeds)
+        own: list[Any] = []
+        for name, result in results.items():
+            results[name] = _independent(result, values.values(), own)
+            own.append(results[name])
+        return results
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and other processes get the ONNX model, and bind it to their own registry.
+
+        Raises
+        ------
+        TypeError
+            It is bound to another registry than the default one.
+        """
+        if self._registry not in (None, default_registry()):
+            raise TypeError("a NumpyModule of a registry of its own cannot be copied or pickled")
+        return NumpyModule.from_onnx, (self.onnx_model.SerializeToString(),)
 
     def __repr__(self) -> str:
         return f"<NumpyModule {self.graph.graph.source}: {len(self.graph.nodes)} nodes>"
 
 
-def _independent(result: Any, values: Mapping[str, Any]) -> Any:
-    """Copy a result that is an input or constant, or a view of one, so that a caller may write."""
+def _independent(result: Any, values: Iterable[Any], others: Sequence[Any]) -> Any:
+    """Make a result the caller's own: to write to, and in memory that is of nothing else."""
     if isinstance(result, tuple):
-        return tuple([_independent(element, values) for element in result])
+        own: list[Any] = []
+        for element in result:
+            own.append(_independent(element, values, [*others, *own]))
+        return tuple(own)
     if not isinstance(result, np.ndarray):
         return result
     # An array that is no view shares its memory with its own views alone, which are not given.
     is_view = result.base is not None
-    for value in values.values():
+    for value in values:
         if value is result or ((is_view or type(value) is tuple) and _shares(result, value)):
             return result.copy()
-    return result
+    wanted = is_view and _is_part(result)
+    return result.copy() if wanted or any(_shares(result, o) for o in others) else result
+
+
+def _is_part(view: np.ndarray) -> bool:
+    """Whether a view cannot be written to, or keeps much more memory than it shows."""
+    size = getattr(view.base, "nbytes", 0)
+    return not view.flags.writeable or size > 2 * view.nbytes
 
 
 def _shares(result: np.ndarray, value: Any) -> bool:

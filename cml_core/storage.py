@@ -41,6 +41,8 @@ _MAGIC = "cml"
 _MANIFEST = "manifest.json"
 _MODEL = "a model"
 _AGAIN = ("Make it again", "Compile the model again")
+#: How many times larger what a file holds may be than the file: tables of zeros, at most.
+_INFLATED, _SMALL = 200, 1 << 24
 #: As many links as Linux follows from one path.
 _MOST_LINKS = 40
 
@@ -215,9 +217,16 @@ def parts_of(
     path, again = Path(source), f"{_AGAIN[kind == _MODEL]}, or fetch the file again."
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+            if size > _INFLATED * len(content) + _SMALL:
+                raise DamagedFileError(
+                    path, f"holds {size} bytes in {len(content)}, which no cml writes", again
+                )
             parts = {name: archive.read(name) for name in archive.namelist()}
         manifest: Any = json.loads(parts.pop(_MANIFEST))
         magic, version, sums = manifest["format"], manifest["version"], manifest["sha256"]
+    except DamagedFileError:
+        raise
     except (
         zipfile.BadZipFile,
         KeyError,

@@ -58,8 +58,9 @@ def written(writer: GraphWriter, x, *, norm):
         largest = writer.add("ReduceMax", rows, writer.constant([-1]), keepdims=1)
     else:
         largest = writer.add("ReduceMax", rows, axes=[-1], keepdims=1)
-    zero, one = (writer.constant(value, np.float32) for value in (0.0, 1.0))
-    divisor = writer.add("Where", writer.add("Equal", largest, zero), one, largest)
+    # Whether a number is not zero: before opset 11, Equal takes no floats.
+    some = writer.cast(largest, bool)
+    divisor = writer.add("Where", some, largest, writer.constant(1.0, np.float32))
     return (writer.add("Div", rows, divisor),)
 
 

@@ -16,6 +16,7 @@ from cml_core.errors import (
 )
 from cml_core.plugin_api import ElementwiseQuantizedOp
 from tests.models import linear_model, make_model, node, plugin, registry_with, relu_model, value
+from tests.networks import mlp, samples
 
 
 def module_of(*nodes, inputs=None, outputs=("y",), constants=None, registry=None):
@@ -255,3 +256,42 @@ def test_a_hook_cannot_change_what_other_nodes_read(place):
     )
     with pytest.raises(NodeError, match=r"its calibration hook raised ValueError.*read-only"):
         cml.calibrate(module, rows(1, 2))
+
+
+# --- statistics given to quantize ---
+
+
+def test_statistics_keep_samples_of_their_own():
+    module = cml.NumpyModule.from_onnx(mlp([4, 3, 2]))
+    data, wanted = samples([4], 60), None
+    for spoilt in (False, True):
+        buffer = data.copy()
+        stats = cml.calibrate(module, buffer)
+        if spoilt:
+            buffer[...] = 100
+        result = cml.quantize(module, stats, n_bits=4)(data)
+        wanted = result if wanted is None else wanted
+        np.testing.assert_array_equal(result, wanted)
+
+
+def test_statistics_that_do_not_go_with_the_configuration_are_refused():
+    module, data = cml.NumpyModule.from_onnx(mlp([4, 3, 2])), samples([4], 60)
+    stats = cml.calibrate(module, data)
+    with pytest.raises(ConfigError, match="observer='mse' is not possible: expected 'minmax'"):
+        cml.quantize(module, stats, cml.QuantConfig(observer="mse"))
+    other = cml.NumpyModule.from_onnx(mlp([4, 3, 2], seed=1))
+    with pytest.raises(ConfigError, match="statistics of another model"):
+        cml.quantize(other, stats)
+    wide = cml.calibrate(module, data, observer="mse", n_bits=8)
+    with pytest.raises(ConfigError, match="activation_bits=3 is not possible: expected 8"):
+        cml.quantize(module, wide, cml.QuantConfig(observer="mse", activation_bits=3))
+    # Which ranges these observers choose has nothing to do with bits.
+    cml.quantize(module, stats, n_bits=3)
+    # The same file, loaded once more.
+    cml.quantize(cml.NumpyModule.from_onnx(mlp([4, 3, 2])), stats, n_bits=3)
+
+
+@pytest.mark.parametrize("function", [cml.calibrate, cml.quantize])
+def test_what_is_no_module_is_told_how_to_become_one(function):
+    with pytest.raises(ConfigError, match=r"NumpyModule\.from_onnx makes one"):
+        function(mlp([4, 3, 2]), samples([4], 60))

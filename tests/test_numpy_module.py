@@ -1,5 +1,8 @@
 """NumpyModule: an ONNX model that runs in NumPy."""
 
+import copy
+import pickle
+
 import numpy as np
 import onnx
 import onnx.reference
@@ -136,7 +139,7 @@ def test_numpy_does_not_warn():
 def test_the_module_keeps_the_model_and_shows_its_interface():
     model = linear_model()
     module = cml.NumpyModule.from_onnx(model)
-    assert module.onnx_model is model
+    assert module.onnx_model == model
     assert [(spec.name, spec.shape) for spec in module.inputs] == [("x", ("batch", 4))]
     assert [(spec.name, spec.shape) for spec in module.outputs] == [("y", ("batch", 3))]
     assert repr(module) == "<NumpyModule the model: 1 nodes>"
@@ -146,3 +149,72 @@ def test_another_registry_may_be_given():
     empty = cml.OpRegistry({})
     with pytest.raises(cml.CmlError, match="no plugin provides Gemm"):
         cml.NumpyModule.from_onnx(linear_model(), registry=empty)
+
+
+# --- what is the caller's own ---
+
+
+def test_what_is_done_to_the_model_later_changes_nothing():
+    model = linear_model()
+    module = cml.NumpyModule.from_onnx(model)
+    before = module(X)
+    for constant in model.graph.initializer:
+        constant.raw_data = bytes(len(constant.raw_data))
+        del constant.float_data[:]
+    assert module.onnx_model != model
+    np.testing.assert_array_equal(module(X), before)
+
+
+@pytest.mark.parametrize("second", ["Identity", "Transpose", "Flatten"])
+def test_outputs_share_no_memory(second):
+    nodes = [node("Relu", ["x"], ["a"]), node(second, ["a"], ["b"])]
+    module = cml.NumpyModule.from_onnx(make_model(nodes, {"x": ["n", 4]}, ["a", "b"]))
+    a, b = module(X)
+    kept = b.copy()
+    a[...] = -1
+    np.testing.assert_array_equal(b, kept)
+
+
+def test_results_can_be_written_to_and_keep_no_more_than_themselves():
+    constants = {"shape": np.int64([3, 2, 4]), "s": np.int64([0]), "e": np.int64([1])}
+    nodes = [
+        node("Relu", ["x"], ["h"]),
+        node("Expand", ["h", "shape"], ["wide"]),
+        node("Slice", ["h", "s", "e"], ["part"]),
+    ]
+    model = make_model(nodes, {"x": [2, 4]}, ["wide", "part"], constants)
+    wide, part = cml.NumpyModule.from_onnx(model)(X)
+    wide[0, 0, 0] = 7
+    assert wide[1, 0, 0] == 1
+    assert part.base is None or part.base.nbytes <= 2 * part.nbytes
+
+
+def test_types_that_onnx_does_not_allow_are_refused_by_name():
+    """NumPy would multiply float32 with float64, and give what the model does not declare."""
+    nodes = [node("MatMul", ["x", "w"], ["y"])]
+    module = cml.NumpyModule.from_onnx(make_model(nodes, {"x": [2, 4]}, ["y"], {"w": np.eye(4)}))
+    for _ in range(2):
+        with pytest.raises(NodeError, match=r"A and B must have one type: tensor\(float\)"):
+            module(X)
+    text = make_model(
+        [node("Relu", ["x"], ["y"])],
+        [value("x", [1], TensorProto.STRING)],
+        [value("y", [1], TensorProto.STRING)],
+    )
+    with pytest.raises(NodeError, match=r"its input X is tensor\(string\), and it takes"):
+        cml.NumpyModule.from_onnx(text)(np.array(["a"]))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_compute_the_same(copied):
+    module = cml.NumpyModule.from_onnx(linear_model())
+    np.testing.assert_array_equal(copied(module)(X), module(X))
+    quantized = cml.quantize(module, X)
+    np.testing.assert_array_equal(copied(quantized)(X), quantized(X))
+
+
+def test_a_module_of_a_registry_of_its_own_is_not_copied():
+    registry = registry_with()
+    module = cml.NumpyModule.from_onnx(linear_model(), registry=registry)
+    with pytest.raises(TypeError, match="registry of its own"):
+        copy.deepcopy(module)

@@ -347,3 +347,35 @@ def test_a_device_is_written_to(tmp_path):
         pytest.skip("only a superuser makes devices")
     write_file(path, b"away")
     assert stat.S_ISCHR(path.stat().st_mode)
+
+
+def test_what_would_fill_memory_is_not_unpacked(tmp_path):
+    path = tmp_path / "bomb.cml"
+    write_archive(path, {"zeros": bytes(10**8)})
+    assert path.stat().st_size < 10**6
+    with pytest.raises(DamagedFileError, match=r"100000\d\d\d bytes in"):
+        read_archive(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "place", "value"),
+    [
+        ("program.json", ("instructions", 1, "shape"), [7]),
+        ("program.json", ("outputs",), []),
+        ("client.json", ("inputs", 0, "name"), "other"),
+        ("client.json", ("inputs", 0, "levels"), None),
+        ("client.json", ("model_inputs", 0, "dtype"), []),
+    ],
+)
+def test_nonsense_with_a_right_checksum_is_a_damaged_file(tmp_path, part, place, value):
+    path = tmp_path / "net.cml"
+    cml.quantize(cml.NumpyModule.from_onnx(mlp([4, 3, 2])), samples([4], 60), n_bits=3).save(path)
+    parts = read_archive(path)
+    document = json.loads(parts[part])
+    inner = document
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    write_archive(path, {**parts, part: json.dumps(document).encode()})
+    with pytest.raises(DamagedFileError, match="does not hold a quantized model"):
+        cml.QuantizedModule.load(path)

@@ -24,6 +24,7 @@ __all__ = [
     "PercentileObserver",
     "channel_ranges",
     "make_observer",
+    "needs_bits",
 ]
 
 _BINS = 2048
@@ -247,6 +248,11 @@ OBSERVERS: Mapping[str, Callable[[], Observer]] = {
     "mse": MseObserver,
     "entropy": EntropyObserver,
 }
+
+
+def needs_bits(name: str) -> bool:
+    """Whether the range that an observer chooses depends on the width of integers."""
+    return OBSERVERS[name] in (MseObserver, EntropyObserver)
 
 
 def make_observer(name: str) -> Observer:

@@ -10,14 +10,17 @@ import numpy as np
 from cml_core.calibration.agreement import agreed_grids
 from cml_core.calibration.pullback import input_cuts
 from cml_core.calibration.stats import CalibrationRecorder, CalibrationStats
-from cml_core.errors import CalibrationError, NodeError
+from cml_core.errors import CalibrationError, ConfigError, NodeError
 from cml_core.feeds import bind_arguments
 from cml_core.graph.bound import BoundGraph, BoundNode, run_numpy_op
 from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
 from cml_core.samples import SampleLayout
 
-__all__ = ["calibrate"]
+__all__ = ["A_MODULE", "calibrate"]
+
+#: What is expected where no model was given.
+A_MODULE = "a NumpyModule; NumpyModule.from_onnx makes one of a file or a ModelProto"
 
 #: Samples per float run; bounds the memory that intermediate tensors take.
 _CHUNK = 256
@@ -49,10 +52,14 @@ def calibrate(
     NodeError
         An operator or its calibration hook failed.
     """
+    if not isinstance(module, NumpyModule):
+        raise ConfigError("module", type(module).__name__, A_MODULE)
     module = module.expanded
     layout = SampleLayout(module.inputs, module.outputs)
     samples = layout.split(_by_name(module, data))
     _check(samples)
+    # The caller may use the memory for something else before the model is quantized.
+    samples = {name: array.copy() for name, array in samples.items()}
     graph = module.graph
     recorder = CalibrationRecorder(observer, n_bits)
     for feeds in layout.batches(samples, _CHUNK):
@@ -64,7 +71,8 @@ def calibrate(
         for feeds in layout.batches({name: array[:1] for name, array in samples.items()}, 1):
             _observe(graph, feeds, asked)
         cuts = input_cuts(graph, layout, samples, asked.cuts)
-    return recorder.finish(samples, agreed_grids(graph, recorder.proposals), cuts)
+    grids = agreed_grids(graph, recorder.proposals)
+    return recorder.finish(samples, grids, cuts, module.digest)
 
 
 def _observe(

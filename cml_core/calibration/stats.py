@@ -85,6 +85,12 @@ class CalibrationStats:
         By tensor name, the grid that all its readers proposed.
     cuts : mapping of str to Cuts
         By name of a model input, all that its readers ask of it.
+    observer : str
+        The observer that decided the ranges.
+    bits : int
+        The width of integers that it had in mind.
+    digest : str
+        SHA-256 of the model that was calibrated, in hexadecimal digits.
     """
 
     ranges: Mapping[str, TensorRange]
@@ -92,6 +98,9 @@ class CalibrationStats:
     samples: Mapping[str, np.ndarray]
     grids: Mapping[str, ProposedGrid] = MappingProxyType({})
     cuts: Mapping[str, Cuts] = MappingProxyType({})
+    observer: str = "minmax"
+    bits: int = 8
+    digest: str = ""
 
 
 @attrs.define(slots=True, eq=False)
@@ -194,6 +203,7 @@ class CalibrationRecorder:
         samples: Mapping[str, np.ndarray],
         grids: Mapping[str, ProposedGrid] = MappingProxyType({}),
         cuts: Mapping[str, Cuts] = MappingProxyType({}),
+        digest: str = "",
     ) -> CalibrationStats:
         """Return what was gathered, with the grids that all readers of a tensor agree on."""
         ranges = {name: TensorRange(*o.range(self.bits)) for name, o in self._observers.items()}
@@ -204,4 +214,7 @@ class CalibrationRecorder:
             MappingProxyType(dict(samples)),
             MappingProxyType(dict(grids)),
             MappingProxyType(dict(cuts)),
+            self.observer,
+            self.bits,
+            digest,
         )

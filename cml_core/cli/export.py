@@ -28,12 +28,12 @@ def export(
     """Write a quantized model as ONNX of standard operators, for any runtime."""
     from cml_core.cli.arrays import check_output
     from cml_core.cli.progress import watched
-    from cml_core.cli.stored import load_module
+    from cml_core.quantization.module import QuantizedModule
 
     check_output(output, model)
     with watched() as steps:
         with steps.step("reading the model"):
-            module = load_module(model)
+            module = QuantizedModule.load(model)
         with steps.step("exporting"):
             exported = module.to_onnx(output, integers=integers)
     opset = next(o.version for o in exported.opset_import if o.domain in ("", "ai.onnx"))

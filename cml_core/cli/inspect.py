@@ -21,13 +21,12 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show a quantized model's bit widths, lookups and cost, node by node."""
-    from cml_core.cli.stored import load_module
     from cml_core.fhe.circuit import stored_report
     from cml_core.quantization.module import QuantizedModule
     from cml_core.storage import read_archive
 
     parts = read_archive(model)
-    module = load_module(model, lambda path: QuantizedModule.from_parts(parts, path))
+    module = QuantizedModule.from_parts(parts, model)
     report = _report(module, stored_report(parts, model))
     if as_json:
         show_json({"model": str(model), **report})

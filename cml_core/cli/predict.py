@@ -51,16 +51,16 @@ def predict(
     """Predict with a quantized model; simulating and encrypting compile it again."""
     from cml_core.cli.arrays import check_output, describe_arrays, read_arrays, write_arrays
     from cml_core.cli.progress import watched
-    from cml_core.cli.stored import load_module
     from cml_core.errors import OutputFileError
     from cml_core.fhe.circuit import FheCircuit
+    from cml_core.quantization.module import QuantizedModule
 
     check_output(output, model, inputs)
     if key_cache is not None and key_cache.exists() and not key_cache.is_dir():
         raise OutputFileError(key_cache, "is not a folder, and keys cannot be kept there")
     with watched() as steps:
         with steps.step("reading the model"):
-            module = load_module(model)
+            module = QuantizedModule.load(model)
         layout = module.client.layout
         feeds = read_arrays(inputs, layout.inputs)
         if mode is Mode.CLEAR:

@@ -67,8 +67,8 @@ def _netron() -> Any:
 @contextlib.contextmanager
 def _onnx_file(model: Path) -> Iterator[Path]:
     """The model as an ONNX file: the very file, or what a quantized one is exported to."""
-    from cml_core.cli.stored import load_module
     from cml_core.graph.load import read_model
+    from cml_core.quantization.module import QuantizedModule
 
     if not _is_archive(model):
         read_model(model)
@@ -76,7 +76,7 @@ def _onnx_file(model: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="cml-view-") as folder:
         path = Path(folder) / f"{model.stem}.onnx"
-        load_module(model).to_onnx(path)
+        QuantizedModule.load(model).to_onnx(path)
         yield path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -13,6 +12,7 @@ from attrs import validators
 
 from cml_core.errors import BackendUnavailableError, ConfigError
 from cml_core.plugins.discovery import BACKENDS, load_group
+from cml_core.plugins.once import once
 from cml_core.program.instructions import Program
 
 __all__ = [
@@ -234,7 +234,7 @@ class FheBackend(Protocol):
         ...
 
 
-@functools.cache
+@once
 def _known() -> tuple[FheBackend, ...]:
     found = [p.provides for p in load_group(BACKENDS) if p.status == "loaded"]
     return tuple(sorted(found, key=lambda backend: (-backend.priority, backend.name)))

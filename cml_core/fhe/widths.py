@@ -1,9 +1,7 @@
 """Which interval each instruction is declared with, and whether a compiler can take it.
 
-Additions and products by clear integers are exact modulo a power of two, so an intermediate
-result may leave its interval as long as what is finally looked up or decrypted lies in its own.
-All leveled instructions that are connected share one width; only the points where the value
-matters (lookups, rounding, inputs, outputs) decide it.
+An intermediate result may leave its interval as long as what is finally looked up or decrypted
+lies in its own; see `cml_core.program.precision`.
 """
 
 from __future__ import annotations
@@ -14,27 +12,20 @@ import numpy as np
 
 from cml_core.errors import BitWidthError, WideLookup
 from cml_core.program.cost import lookup_width
-from cml_core.program.instructions import LEVELED, Instruction, Interval, Opcode, Program, bit_width
+from cml_core.program.instructions import Instruction, Interval, Opcode, Program, bit_width
+from cml_core.program.precision import shared_widths, values_that_count
 
 __all__ = ["check_widths", "circuit_width", "declared_intervals"]
 
 
 def declared_intervals(program: Program) -> list[Interval]:
     """Return the interval to declare for the result of each instruction."""
-    instructions = program.instructions
-    group = _connected(program)
-    matters = set(program.outputs)
-    for position, instruction in enumerate(instructions):
-        if instruction.opcode not in LEVELED:
-            matters.update((position, *instruction.inputs))
-    width: dict[int, int] = {}
-    for position in matters:
-        root = group[position]
-        width[root] = max(width.get(root, 1), instructions[position].interval.width)
+    counts = values_that_count(program)
     declared = []
-    for position, instruction in enumerate(instructions):
-        room = width[group[position]]
-        inside = position in matters or instruction.interval.width <= room
+    for position, (instruction, room) in enumerate(
+        zip(program.instructions, shared_widths(program), strict=True)
+    ):
+        inside = position in counts or instruction.interval.width <= room
         declared.append(instruction.interval if inside else Interval(0, 2**room - 1))
     return declared
 
@@ -59,23 +50,6 @@ def _constant_width(instruction: Instruction) -> int:
     if instruction.opcode is Opcode.ADD:
         values = np.abs(values)
     return bit_width(int(values.min(initial=0)), int(values.max(initial=0)))
-
-
-def _connected(program: Program) -> list[int]:
-    """Number the groups of instructions that share a precision."""
-    parent = list(range(len(program.instructions)))
-
-    def root(position: int) -> int:
-        while parent[position] != position:
-            parent[position] = parent[parent[position]]
-            position = parent[position]
-        return position
-
-    for position, instruction in enumerate(program.instructions):
-        if instruction.opcode in LEVELED:
-            for source in instruction.inputs:
-                parent[root(source)] = root(position)
-    return [root(position) for position in range(len(parent))]
 
 
 def check_widths(program: Program, backend: str, max_lookup_bits: int, max_bits: int) -> None:

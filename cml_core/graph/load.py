@@ -40,7 +40,10 @@ def load_graph(
         The model breaks the rules of ONNX; every fault is listed.
     """
     if isinstance(model, onnx.ModelProto):
-        return _read(model, "the model", None, serves)
+        # What its owner does to it later changes nothing here.
+        own = onnx.ModelProto()
+        own.CopyFrom(model)
+        return _read(own, "the model", None, serves)
     if isinstance(model, bytes):
         return _read(_parse(model, "the model"), "the model", None, serves)
     try:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
-import warnings
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 
 import pluggy
 
-from cml_core.errors import PluginError
+from cml_core.errors import ConfigError, PluginError
 from cml_core.plugins import hookspecs
 from cml_core.plugins.faults import as_project
 from cml_core.plugins.loading import LoadedPlugin, Origin, PluginGroup, load_module
 from cml_core.plugins.watching import Watch, watching
+from cml_core.telling import tell
 
 __all__ = [
     "BACKENDS",
@@ -51,8 +52,19 @@ IMPORTERS = PluginGroup("cml.importers", "cml_importer", "cml_core.plugins.impor
 
 
 def strict_from_environment() -> bool:
-    """Whether `CML_STRICT_PLUGINS` asks that a broken plugin be fatal."""
-    return os.environ.get("CML_STRICT_PLUGINS", "").lower() in {"1", "true", "yes", "on"}
+    """Whether `CML_STRICT_PLUGINS` asks that a broken plugin be fatal.
+
+    Raises
+    ------
+    ConfigError
+        It is set to something that is neither yes nor no.
+    """
+    text = os.environ.get("CML_STRICT_PLUGINS", "")
+    meant = {"1": True, "true": True, "yes": True, "on": True}
+    meant |= {"": False, "0": False, "false": False, "no": False, "off": False}
+    if text.lower() not in meant:
+        raise ConfigError("CML_STRICT_PLUGINS", text, "1 or 0")
+    return meant[text.lower()]
 
 
 def blocked_from_environment() -> frozenset[str]:
@@ -106,8 +118,26 @@ def load_group(
     for plugin in loaded.values():
         if plugin.status == "failed":
             text = f"plugin {plugin.name!r} was left out: {plugin.reason}"
-            warnings.warn(text, PluginWarning, stacklevel=3)
+            tell(text, PluginWarning)
+    if blocked is None and entry_points is None:
+        known = _known_names(loaded.values())
+        for name in sorted(name for name in names if not {name, as_project(name)} & known):
+            tell(f"CML_DISABLE_PLUGINS names {name!r}, and no plugin has that name", PluginWarning)
     return tuple(loaded.values())
+
+
+def _known_names(plugins: Iterable[LoadedPlugin]) -> frozenset[str]:
+    """What may be written to block plugins: those given, and all of the other groups."""
+    names: set[str] = set()
+    others = (metadata.entry_points(group=g.entry_points) for g in (OPERATORS, BACKENDS, IMPORTERS))
+    modules = {p.name: p.distribution for p in plugins}
+    for point in itertools.chain.from_iterable(others):
+        modules[point.value.partition(":")[0]] = _origin(point).distribution
+    for module, distribution in modules.items():
+        parts = module.split(".")
+        names.update(".".join(parts[:count]) for count in range(1, len(parts) + 1))
+        names.update({distribution, as_project(distribution)})
+    return frozenset(names)
 
 
 def _load_entry_points(

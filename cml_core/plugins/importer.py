@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from attrs import validators
 
 from cml_core.errors import ModelFileError
 from cml_core.plugins.discovery import IMPORTERS, load_group
+from cml_core.plugins.once import once
 
 __all__ = ["Importer", "import_model"]
 
@@ -35,7 +35,7 @@ class Importer:
     to_onnx: Callable[[Any, Any], onnx.ModelProto] = attrs.field(validator=validators.is_callable())
 
 
-@functools.cache
+@once
 def _known() -> tuple[Importer, ...]:
     return tuple(p.provides for p in load_group(IMPORTERS) if p.status == "loaded")
 

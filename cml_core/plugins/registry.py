@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -21,8 +19,10 @@ from cml_core.plugins.discovery import (
     strict_from_environment,
 )
 from cml_core.plugins.explain import explain_missing
+from cml_core.plugins.once import once
 from cml_core.plugins.onnx_schemas import knows_domain, revision_at
 from cml_core.plugins.op_checks import examine
+from cml_core.telling import tell
 
 __all__ = ["OpRegistry", "RegisteredOp", "default_registry"]
 
@@ -260,7 +260,7 @@ def _winner(key: OpKey, entries: list[RegisteredOp]) -> RegisteredOp:
     raise DuplicateOperatorError(str(key), (first.name, second.name))
 
 
-@functools.cache
+@once
 def default_registry() -> OpRegistry:
     """Return the registry of all installed operator plugins, loaded on first use.
 
@@ -276,5 +276,5 @@ def default_registry() -> OpRegistry:
         if plugin.status == "failed" and plugin.name in loaded
     ]
     for text in (*told, *(error.message() for error in registry.conflicts)):
-        warnings.warn(text, PluginWarning, stacklevel=2)
+        tell(text, PluginWarning)
     return registry

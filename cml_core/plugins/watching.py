@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from cml_core.plugins.deprecation import PluginApiDeprecationWarning
+from cml_core.plugins.once import LOADING
 
 __all__ = ["Watch", "watching"]
 
@@ -44,6 +45,11 @@ def watching() -> Iterator[Watch]:
 
     Other warnings are shown at the end, as they would have been.
     """
+    with LOADING:
+        yield from _watched()
+
+
+def _watched() -> Iterator[Watch]:
     stdout = sys.stdout
     output = _Output(stdout)
     warned: list[warnings.WarningMessage] = []

@@ -17,7 +17,8 @@ import attrs
 import numpy as np
 
 from cml_core.program.cost_table import LOOKUP_COMPLEXITY
-from cml_core.program.instructions import LEVELED, Instruction, Opcode, Program
+from cml_core.program.instructions import Instruction, Opcode, Program
+from cml_core.program.precision import shared_widths
 
 __all__ = [
     "APPROXIMATE",
@@ -146,7 +147,7 @@ def _demands(program: Program) -> dict[int, float]:
     noise: list[float] = []
     sources: list[frozenset[int]] = []
     demand: dict[int, float] = {}
-    shared = _shared_widths(program)
+    shared = shared_widths(program)
 
     def read(position: int, width: float) -> None:
         wanted = width + 0.5 * math.log2(max(noise[position], 1e-30))
@@ -175,34 +176,6 @@ def _demands(program: Program) -> dict[int, float]:
     for position in program.outputs:
         read(position, shared[position] - program.instructions[position].lost_bits)
     return demand
-
-
-def _shared_widths(program: Program) -> list[int]:
-    """The width of each instruction's result in a circuit.
-
-    All that leveled instructions connect has one, that of the widest integer among them which is
-    looked up, rounded, encrypted or decrypted.
-    """
-    instructions = program.instructions
-    parent = list(range(len(instructions)))
-
-    def root(position: int) -> int:
-        while parent[position] != position:
-            parent[position] = parent[parent[position]]
-            position = parent[position]
-        return position
-
-    matters = set(program.outputs)
-    for position, instruction in enumerate(instructions):
-        if instruction.opcode in LEVELED:
-            for source in instruction.inputs:
-                parent[root(source)] = root(position)
-        else:
-            matters.update((position, *instruction.inputs))
-    width = [1] * len(instructions)
-    for position in matters:
-        width[root(position)] = max(width[root(position)], instructions[position].interval.width)
-    return [width[root(position)] for position in range(len(instructions))]
 
 
 def noise_after(

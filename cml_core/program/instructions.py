@@ -8,7 +8,7 @@ samples. It needs no plugin to run.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -171,9 +171,15 @@ class Program:
             if instruction.opcode is Opcode.INPUT
         )
 
-    def pruned(self) -> Program:
-        """Return the program without instructions that no output needs; all inputs stay."""
-        needed = set(self.outputs) | set(self.inputs)
+    def pruned(self, inputs: Sequence[int] | None = None) -> Program:
+        """Return the program without instructions that no output needs.
+
+        Parameters
+        ----------
+        inputs : sequence of int, optional
+            Positions of inputs that stay, needed or not; by default all of them.
+        """
+        needed = set(self.outputs) | set(self.inputs if inputs is None else inputs)
         for position in range(len(self.instructions) - 1, -1, -1):
             if position in needed:
                 needed.update(self.instructions[position].inputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
 from cml_core.quantization.cuts import CutCode
 from cml_core.samples import SampleLayout, count_samples
+from cml_core.telling import tell
 
 __all__ = ["ClientSide", "InputCode", "OutputCode", "SaturationWarning"]
 
@@ -63,7 +63,9 @@ class InputCode:
     def start(self) -> tuple[float | np.ndarray, float]:
         """Steps from zero to the lowest value: what is taken off before rounding, and after it."""
         steps = self.offset / self.scale
-        if isinstance(steps, np.ndarray) or self.scale != np.float32(self.scale):
+        if isinstance(steps, np.ndarray) or isinstance(self.scale, np.ndarray):
+            return steps, 0.0
+        if not _is_float32(self.scale):
             return steps, 0.0
         whole = float(np.rint(steps))
         return (0.0, whole) if abs(steps - whole) < _WHOLE else (steps, 0.0)
@@ -75,7 +77,7 @@ class InputCode:
         Pixels from 0 to 16 on 63 steps have 3.9375 of them; dividing by float32's 16/63 would
         turn halves, of which such data is full, into what its rounding error makes of them.
         """
-        if isinstance(self.scale, np.ndarray) or self.scale == np.float32(self.scale):
+        if isinstance(self.scale, np.ndarray) or _is_float32(self.scale):
             return None
         density = float(np.float32(1.0 / self.scale))
         return density if abs(density * self.scale - 1.0) < _SAME else None
@@ -142,6 +144,11 @@ class InputCode:
             np.maximum(place, first, out=place)
             np.minimum(place, last, out=place)
         return count
+
+
+def _is_float32(number: float) -> bool:
+    """Whether float32 holds a number exactly; NumPy 2 compares with a float32 as float32 does."""
+    return float(np.float32(number)) == number
 
 
 def _count_nan(samples: np.ndarray) -> int:
@@ -243,18 +250,16 @@ class ClientSide:
             integers, outside = code.encode(samples[code.name])
             nan = _count_nan(samples[code.name]) if outside else 0
             if nan:
-                warnings.warn(
+                tell(
                     f"{nan} of {len(integers)} samples have NaN in input {code.name!r}; the lowest "
                     "value is encrypted in its place, and their results are not the model's",
                     SaturationWarning,
-                    stacklevel=4,
                 )
             if outside > nan and isinstance(code, InputCode):
-                warnings.warn(
+                tell(
                     f"{outside - nan} of {len(integers)} samples have values of input "
                     f"{code.name!r} {code.outside}; they were saturated",
                     SaturationWarning,
-                    stacklevel=4,
                 )
             codes.append(integers)
         return codes

@@ -230,7 +230,10 @@ class _Exporter:
         """The model's outputs, along the axes that the layout gives them."""
         once, twice = self._outputs_for(1), self._outputs_for(2)
         declared = []
+        given = {spec.name for spec in self.client.layout.inputs}
         for spec in self.client.layout.outputs:
+            if spec.name in given:
+                raise ExportError(f"its output {spec.name!r} has the name of an input", _HINT)
             array, value = once[spec.name], real[spec.name]
             axis = None
             if self.client.layout.batched:

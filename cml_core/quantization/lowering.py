@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -123,11 +124,23 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
         tail = _bind_tail(extract_tail(graph, split.tail, encrypted, clear, shapes), split)
     kept = {n: clear[n] for n in clear if n in {spec.name for spec in graph.outputs}}
     layout = SampleLayout(graph.inputs, graph.outputs, batch_axes)
-    client = ClientSide(layout, tuple(codes), tuple(outputs), tail, kept)
-    program = builder.program(registers)
+    program, sent = _without_unread(builder.program(registers), codes)
+    client = ClientSide(layout, sent, tuple(outputs), tail, kept)
     made.extend(result for _, result in builder.lookups.values())
     noise = noise_of(reference, made)
     return Lowered(program, client, Diagnosis(noise, *count_overflows(program, client, samples)))
+
+
+def _without_unread(
+    program: Program, codes: Sequence[InputCode | CutCode]
+) -> tuple[Program, tuple[InputCode | CutCode, ...]]:
+    """Leave out inputs that nothing is computed of; if that would be all of them, none."""
+    read = {source for i in program.instructions for source in i.inputs} | set(program.outputs)
+    kept = [place for place, position in enumerate(program.inputs) if position in read]
+    if not kept:
+        return program, tuple(codes)
+    positions = [program.inputs[place] for place in kept]
+    return program.pruned(positions), tuple(codes[place] for place in kept)
 
 
 def _before_lookups(split: Split) -> set[str]:

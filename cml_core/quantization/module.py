@@ -12,9 +12,16 @@ import attrs
 import numpy as np
 import onnx
 
-from cml_core.calibration.run import calibrate
+from cml_core.calibration.observers import needs_bits
+from cml_core.calibration.run import A_MODULE, calibrate
 from cml_core.calibration.stats import CalibrationStats
-from cml_core.errors import ConfigError, DamagedFileError
+from cml_core.errors import (
+    ConfigError,
+    DamagedFileError,
+    InvalidModelError,
+    ModelFileError,
+    UnsupportedNodesError,
+)
 from cml_core.feeds import bind_arguments, unpack
 from cml_core.numpy_module import NumpyModule
 from cml_core.plugins.registry import OpRegistry
@@ -30,6 +37,7 @@ from cml_core.quantization.report import ProgramReport, report_program
 from cml_core.quantization.storage import client_from_parts, client_to_parts
 from cml_core.samples import count_samples
 from cml_core.storage import read_archive, write_archive, write_file
+from cml_core.telling import tell
 
 if TYPE_CHECKING:
     from cml_core.fhe.backend import FheOptions
@@ -97,12 +105,11 @@ class QuantizedModule:
         overflows: list[Overflow] = []
         results = tuple(run_program(self.program, integers, overflows))
         for overflow in overflows:
-            warnings.warn(
+            tell(
                 f"{overflow.samples} samples left the range [{overflow.low}, {overflow.high}] "
                 f"that node {overflow.node!r} was calibrated for; encrypted, their results would "
                 'be wrong. Calibrate on more data, raise margin, or use ranges="proven"',
                 OverflowWarning,
-                stacklevel=3,
             )
         return results
 
@@ -202,14 +209,35 @@ class QuantizedModule:
         from pathlib import Path
 
         try:
-            return cls(
+            module = cls(
                 program_from_parts(parts),
                 client_from_parts(parts, registry),
                 diagnosis_from_parts(parts),
             )
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            module._try()
+        except (ModelFileError, InvalidModelError, UnsupportedNodesError) as error:
+            raise attrs.evolve(error, source=f"the tail of {path}") from error
+        except Exception as error:
             reason = f"does not hold a quantized model ({type(error).__name__}: {error})"
             raise DamagedFileError(Path(path), reason, "Compile the model again.") from error
+        return module
+
+    def _try(self) -> None:
+        """Compute one sample of zeros: what a file holds fits together, or raises something."""
+        layout, sizes = self.client.layout, {code.name: code.shape for code in self.client.inputs}
+        for spec in layout.inputs:
+            known = tuple(size if isinstance(size, int) else 1 for size in spec.shape or (1,))
+            sizes.setdefault(spec.name, known)
+        kinds = {spec.name: spec.dtype or np.float32 for spec in layout.inputs}
+        samples = {name: np.zeros((1, *size), kinds[name]) for name, size in sizes.items()}
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.run(next(layout.batches(samples, 1)))
+            self.report()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and other processes get what a file would hold."""
+        return _from_parts, (self.to_parts(),)
 
     def __repr__(self) -> str:
         report = self.report()
@@ -217,6 +245,10 @@ class QuantizedModule:
             f"<QuantizedModule: {len(self.program.instructions)} instructions, "
             f"{report.lookups} lookups, at most {report.max_bit_width} bits>"
         )
+
+
+def _from_parts(parts: Mapping[str, bytes]) -> QuantizedModule:
+    return QuantizedModule.from_parts(parts, "a copy")
 
 
 def quantize(
@@ -256,17 +288,32 @@ def quantize(
         config = QuantConfig() if n_bits is None else QuantConfig.with_bits(n_bits)
     elif not isinstance(config, QuantConfig):
         raise ConfigError("config", config, "a QuantConfig; for a bit width write n_bits=…")
+    if not isinstance(module, NumpyModule):
+        raise ConfigError("module", type(module).__name__, A_MODULE)
     whole, module = module, module.expanded
     _check_nodes(config, {bound.name for m in (whole, module) for bound in m.graph.nodes})
-    stats = (
-        calibration_data
-        if isinstance(calibration_data, CalibrationStats)
-        else calibrate(
+    if isinstance(calibration_data, CalibrationStats):
+        stats = calibration_data
+        _check_stats(stats, config, module)
+    else:
+        stats = calibrate(
             module, calibration_data, observer=config.observer, n_bits=config.activation_bits
         )
-    )
     lowered = lower(module, stats, config)
     return QuantizedModule(lowered.program, lowered.client, lowered.diagnosis)
+
+
+def _check_stats(stats: CalibrationStats, config: QuantConfig, module: NumpyModule) -> None:
+    """Refuse statistics of another model, or taken otherwise than the configuration asks for."""
+    if stats.digest != module.digest:
+        expected = "the statistics of this model, or samples"
+        raise ConfigError("calibration_data", "statistics of another model", expected)
+    if stats.observer != config.observer:
+        expected = f"{stats.observer!r}, with which the statistics were taken, or samples"
+        raise ConfigError("observer", config.observer, expected)
+    if needs_bits(stats.observer) and stats.bits != config.activation_bits:
+        expected = f"{stats.bits}, for which {stats.observer!r} took the statistics, or samples"
+        raise ConfigError("activation_bits", config.activation_bits, expected)
 
 
 def _check_nodes(config: QuantConfig, known: Collection[str]) -> None:

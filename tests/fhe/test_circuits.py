@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import cml_core as cml
@@ -255,6 +256,7 @@ def test_a_program_that_ran_a_circuit_ends_as_it_says():
     code = """
 import sys
 import numpy as np
+import onnx
 import cml_core as cml
 from tests.networks import mlp, samples
 
@@ -265,3 +267,23 @@ sys.exit(7)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 7, done.stderr
+
+
+@pytest.mark.parametrize(
+    "body", ["y = MatMul(x, w)", "s = Shape(u) h = MatMul(x, w) y = Reshape(h, s)"]
+)
+def test_an_input_that_nothing_is_computed_of_is_not_sent(body, key_cache):
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[N, 2] x, float[N, 2] u) => '
+        f"(float[N, 2] y) <float[2, 2] w = {{1, 2, 3, 4}}> {{ {body} }}"
+    )
+    data = samples([2], 40)
+    quantized = cml.quantize(cml.NumpyModule.from_onnx(model), (data, data), n_bits=2)
+    assert [code.name for code in quantized.client.inputs] == ["x"]
+    circuit = quantized.compile(key_cache=key_cache)
+    wanted = quantized(data[:3], data[:3])
+    np.testing.assert_array_equal(circuit.simulate(data[:3], data[:3]), wanted)
+    circuit.keygen()
+    np.testing.assert_array_equal(circuit.predict(data[:1], data[:1]), wanted[:1])
+    with pytest.raises(InputShapeError):
+        quantized(data[:3], data[:2])

@@ -1,10 +1,12 @@
 """Finding plugins, and keeping a broken one from harming the others."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
-from cml_core.errors import PluginError
+from cml_core.errors import ConfigError, PluginError
 from cml_core.ops.plugin import OpPlugin
 from cml_core.plugins.discovery import (
     BACKENDS,
@@ -261,3 +263,44 @@ def test_a_blocked_builtin_operator_is_gone_from_the_registry():
     assert states(plugins)["cml_ops_builtin.relu"] == "blocked"
     assert OpRegistry.from_plugins(plugins).find("Relu") == ()
     assert default_registry().find("Relu")
+
+
+def test_a_name_that_blocks_nothing_is_told(monkeypatch):
+    monkeypatch.setenv("CML_DISABLE_PLUGINS", "cml_ops_builtin.rleu, cml_ops_builtin.relu torch")
+    with pytest.warns(PluginWarning) as caught:
+        load_group(OPERATORS)
+    told = [str(warning.message) for warning in caught]
+    assert sum("CML_DISABLE_PLUGINS" in text for text in told) == 2
+    assert any("'cml_ops_builtin.rleu'" in text for text in told)
+
+
+@pytest.mark.parametrize(("text", "strict"), [("", False), ("0", False), ("TRUE", True)])
+def test_strictness_is_yes_or_no(monkeypatch, text, strict):
+    monkeypatch.setenv("CML_STRICT_PLUGINS", text)
+    assert strict_from_environment() is strict
+    monkeypatch.setenv("CML_STRICT_PLUGINS", "banana")
+    with pytest.raises(ConfigError, match="expected 1 or 0"):
+        strict_from_environment()
+
+
+def test_threads_that_come_first_load_plugins_once():
+    code = """
+import io, sys, threading
+stdout = sys.stdout
+import cml_core as cml
+found, start = [], threading.Barrier(6)
+def first():
+    start.wait()
+    found.append(cml.default_registry())
+threads = [threading.Thread(target=first) for _ in range(6)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert len({id(registry) for registry in found}) == 1, "loaded more than once"
+assert sys.stdout is stdout, "stdout was replaced"
+print("done")
+"""
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert done.stdout == "done\n", done.stderr
