@@ -189,20 +189,13 @@ def test_results_can_be_written_to_and_keep_no_more_than_themselves():
     assert part.base is None or part.base.nbytes <= 2 * part.nbytes
 
 
-def test_types_that_onnx_does_not_allow_are_refused_by_name():
+def test_types_that_differ_where_onnx_wants_one_are_refused_by_name():
     """NumPy would multiply float32 with float64, and give what the model does not declare."""
     nodes = [node("MatMul", ["x", "w"], ["y"])]
     module = cml.NumpyModule.from_onnx(make_model(nodes, {"x": [2, 4]}, ["y"], {"w": np.eye(4)}))
     for _ in range(2):
-        with pytest.raises(NodeError, match=r"A and B must have one type: tensor\(float\)"):
+        with pytest.raises(NodeError, match="A and B must have one type, and are float32 and f"):
             module(X)
-    text = make_model(
-        [node("Relu", ["x"], ["y"])],
-        [value("x", [1], TensorProto.STRING)],
-        [value("y", [1], TensorProto.STRING)],
-    )
-    with pytest.raises(NodeError, match=r"its input X is tensor\(string\), and it takes"):
-        cml.NumpyModule.from_onnx(text)(np.array(["a"]))
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
