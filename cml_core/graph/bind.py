@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from cml_core.errors import NodeError, UnsupportedNode, UnsupportedNodesError
-from cml_core.graph.attributes import is_deterministic, schema_defaults, schema_faults
+from cml_core.graph.attributes import schema_defaults, schema_faults
 from cml_core.graph.bound import BoundGraph, BoundNode, EnclosingGraph, Subgraph, run_numpy_op
 from cml_core.graph.model import Graph, Node
 from cml_core.ops.plugin import UNKNOWN
@@ -69,7 +69,7 @@ def _bind(graph: Graph, registry: OpRegistry, outer: Mapping[str, np.ndarray]) -
         constant = all(name in constants for name in node.inputs if name)
         bound = _bind_node(node, registry, around, prepare=not constant)
         around.nodes.append(bound)
-        if constant and _is_deterministic(bound) and not bound.plugin.schema.sees_graph:
+        if constant and bound.is_deterministic and not bound.plugin.schema.sees_graph:
             tensors = tuple(constants[name] if name else None for name in node.inputs)
             for name, value in zip(node.outputs, run_numpy_op(bound, tensors), strict=False):
                 if name:
@@ -150,13 +150,6 @@ def _named_within(graph: Graph, node: Node) -> Graph:
     """A graph whose nodes bear the name of the node that it is an attribute of."""
     nodes = tuple(attrs.evolve(inner, name=f"{node.name}/{inner.name}") for inner in graph.nodes)
     return attrs.evolve(graph, nodes=nodes)
-
-
-def _is_deterministic(bound: BoundNode) -> bool:
-    graphs = [bound.attributes[name].graph for name in bound.node.subgraphs]
-    if graphs:  # A node is as its graphs are.
-        return all(_is_deterministic(inner) for graph in graphs for inner in graph.nodes)
-    return is_deterministic(bound.key)
 
 
 def _freeze(value: Any) -> Any:

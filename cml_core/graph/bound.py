@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 
 from cml_core.errors import CmlError, NodeError
+from cml_core.graph.attributes import is_deterministic
 from cml_core.graph.model import Graph, Node, TensorSpec
 from cml_core.interpreter import interpret, last_uses
 from cml_core.ops.schema import OpKey
@@ -52,6 +53,20 @@ class BoundNode:
     def plugin(self) -> Any:
         """The operator plugin."""
         return self.registered.plugin
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether it gives the same outputs each time; one with graphs is as these are."""
+        if not self.node.subgraphs:
+            return is_deterministic(self.key)
+        return all(inner.is_deterministic for inner in self.within())
+
+    def within(self) -> Iterator[BoundNode]:
+        """All nodes of its graphs, and of the graphs within these."""
+        for name in self.node.subgraphs:
+            for inner in self.attributes[name].graph.nodes:
+                yield inner
+                yield from inner.within()
 
 
 @attrs.frozen(slots=True, eq=False, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import onnx
 import onnx.defs
@@ -13,6 +13,7 @@ from onnx import helper
 from cml_core.errors import InvalidModelError
 from cml_core.graph.reader import first_line
 from cml_core.ops.schema import normalize_domain
+from cml_core.plugins.onnx_schemas import revision_at
 
 __all__ = ["OLDEST_OPSET", "Serves", "all_nodes", "prepared"]
 
@@ -73,8 +74,9 @@ def _inlined(model: onnx.ModelProto, source: str, serves: Serves | None) -> onnx
     found = _without_plugin(model, serves)
     if not found:
         return model
-    written = [f for f in model.functions if (normalize_domain(f.domain), f.name) in found]
     versions = _versions(model.opset_import)
+    model = _of_one_opset(model, versions)
+    written = [f for f in model.functions if (normalize_domain(f.domain), f.name) in found]
     other = any(
         versions.get("", v) != v for v in (_versions(f.opset_import).get("") for f in written)
     )
@@ -95,6 +97,30 @@ def _inlined(model: onnx.ModelProto, source: str, serves: Serves | None) -> onnx
                 model.opset_import.append(helper.make_opsetid(domain, version))
                 versions[domain] = version
     return model
+
+
+def _of_one_opset(model: onnx.ModelProto, versions: Mapping[str, int]) -> onnx.ModelProto:
+    """Let functions import the model's opset where all of their operators are the same in both.
+
+    What is left has to be converted, which fails where types cannot be inferred.
+    """
+    version = versions.get("")
+    if version is None or all(
+        _versions(f.opset_import).get("", version) == version for f in model.functions
+    ):
+        return model
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for function in changed.functions:
+        for opset in function.opset_import:
+            if normalize_domain(opset.domain) == "" and all(
+                revision_at("", node.op_type, opset.version)
+                == revision_at("", node.op_type, version)
+                for node in all_nodes(function.node)
+                if normalize_domain(node.domain) == ""
+            ):
+                opset.version = version
+    return changed
 
 
 def _with_defaults(model: onnx.ModelProto) -> onnx.ModelProto:

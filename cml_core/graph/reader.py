@@ -191,10 +191,10 @@ class GraphReader:
         shape: tuple[Dimension, ...] | None = None
         if tensor.HasField("shape"):
             shape = tuple(
-                # Some exporters write -1 for a size that is open.
+                # Some exporters write -1, in figures or as text, or "?" for a size that is open.
                 dim.dim_value
                 if dim.HasField("dim_value") and dim.dim_value >= 0
-                else (dim.dim_param or None)
+                else _symbol(dim.dim_param)
                 for dim in tensor.shape.dim
             )
         return TensorSpec(value.name, dtype, shape, tuple(wraps))
@@ -273,3 +273,9 @@ def free_names(graph: onnx.GraphProto) -> set[str]:
 def first_line(error: Exception) -> str:
     """What an error of another library says, on one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _symbol(name: str | bytes) -> str | None:
+    """The name of a size; None if it is none, or as good as none."""
+    text = name.decode(errors="replace") if isinstance(name, bytes) else name
+    return text if any(map(str.isalpha, text)) else None

@@ -209,5 +209,6 @@ def _maker(graph: BoundGraph, name: str) -> BoundNode | None:
 
 def _bind_tail(model: onnx.ModelProto, split: Split) -> NumpyModule:
     """Bind the tail to the very plugins that the model was bound to."""
-    ops = {bound.key: bound.registered for bound in split.tail}
+    nodes = [inner for bound in split.tail for inner in (bound, *bound.within())]
+    ops = {bound.key: bound.registered for bound in nodes}
     return NumpyModule.from_onnx(model, registry=OpRegistry(ops))

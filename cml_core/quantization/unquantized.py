@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cml_core.errors import UnsupportedNode
-from cml_core.graph.attributes import is_deterministic
 from cml_core.graph.bound import BoundGraph, BoundNode
 from cml_core.quantization.tail import Split
 
@@ -25,7 +24,7 @@ def _obstacle(bound: BoundNode, split: Split) -> tuple[str, str] | None:
     if bound.plugin.quantized:
         return None
     if not split.encrypted.intersection(bound.node.outputs):
-        if is_deterministic(bound.key) or bound.attributes.get("seed") is not None:
+        if bound.is_deterministic or bound.attributes.get("seed") is not None:
             return None
         return (
             "it draws other numbers each time, and a circuit is the same each time",

@@ -47,3 +47,31 @@ def test_attributes_that_a_call_leaves_out_have_the_functions_default(text, feed
     for name, value in wanted.items():
         np.testing.assert_array_equal(results[name], np.float32(value))
     assert model.SerializeToString(deterministic=True) == before
+
+
+FROM_AN_OLDER_OPSET = """<ir_version: 10, opset_import: ["": 22, "l": 1]>
+g (float[N] x) => (float[M] y) { keep = l.mask (x) y = l.pick (x, keep) }
+<domain: "l", opset_import: ["": 21]>
+mask (x) => (keep) { zero = Constant <value = float {0.0}> () keep = Greater (x, zero) }
+<domain: "l", opset_import: ["": 21]>
+inner (x, keep) => (y) { y = Compress <axis = 0> (x, keep) }
+<domain: "l", opset_import: ["": 21, "l": 1]>
+pick (x, keep) => (y) {
+  n = Size (x)
+  one = Constant <value = int64 {1}> ()
+  many = Greater (n, one)
+  y = If (many) <
+    then_branch = a () => (r) { r = l.inner (x, keep) },
+    else_branch = b () => (s) { s = Identity (x) }
+  >
+}"""
+
+
+@pytest.mark.parametrize(("x", "wanted"), [([1, -1, 2], [1, 2]), ([-3], [-3])])
+def test_functions_of_another_opset_need_no_conversion_where_their_operators_are_the_same(
+    x, wanted
+):
+    """Types within a function's branches cannot be inferred, so ONNX cannot convert it."""
+    model = onnx.parser.parse_model(FROM_AN_OLDER_OPSET)
+    y = cml.NumpyModule.from_onnx(model)(np.float32(x))
+    np.testing.assert_array_equal(y, np.float32(wanted))

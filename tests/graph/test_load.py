@@ -416,3 +416,11 @@ def test_all_faults_are_reported_together():
     assert all(any(text in fault for fault in faults) for text in expected)
     with pytest.raises(InvalidModelError, match=rf"\({len(faults)} faults\)"):
         load_graph(make_model(nodes, {"x": [2]}, ["y"], opset=NEWEST_OPSET + 1))
+
+
+@pytest.mark.parametrize("text", ["?", "-1", "*"])
+def test_what_is_no_name_of_a_size_leaves_it_open(text):
+    """Paddle writes a question mark for each size that it does not know."""
+    module = NumpyModule.from_onnx(relu_model([text, 3, text, text]))
+    assert module.inputs[0].shape == (None, 3, None, None)
+    assert module(np.ones((2, 3, 4, 5), np.float32)).shape == (2, 3, 4, 5)

@@ -125,13 +125,21 @@ def test_a_condition_of_several_elements_is_refused():
         cml.NumpyModule.from_onnx(model)(X, np.array([True, False]))
 
 
-def test_a_graph_on_encrypted_tensors_is_refused_by_name():
-    initializers = {"c": np.array(True)}
-    model = twice_or_negative(inputs=[value("x", ["batch", 2])], initializers=initializers)
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_graph_on_encrypted_tensors_is_the_clients_or_refused_by_name(goes_on):
+    constants = {"c": np.array(True), "w": np.float32([[1, -1], [2, 0.5]])}
+    inputs = [value("x", ["batch", 2])]
+    model = twice_or_negative(inputs=inputs, initializers=constants)
+    if goes_on:
+        model.graph.node.append(node("MatMul", ["y", "w"], ["z"]))
+        model.graph.output[0].name = "z"
     module = cml.NumpyModule.from_onnx(model)
     data = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
-    with pytest.raises((QuantizationError, UnsupportedNodesError), match="choice"):
-        cml.quantize(module, data, n_bits=4)
+    if goes_on:
+        with pytest.raises((QuantizationError, UnsupportedNodesError), match="choice"):
+            cml.quantize(module, data, n_bits=4)
+    else:
+        np.testing.assert_allclose(cml.quantize(module, data, n_bits=8)(data), 2 * data, atol=0.1)
 
 
 # --- functions ---

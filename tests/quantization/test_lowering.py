@@ -241,3 +241,27 @@ def test_numbers_drawn_at_random_need_a_seed(seed):
     else:
         quantized = cml.quantize(module, x, n_bits=6)
         np.testing.assert_allclose(quantized(x), module(x), atol=0.1)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        "If (single) <then_branch = a () => (float[2] p) { p = Neg (c) }, "
+        "else_branch = b () => (float[2] q) { q = Identity (c) }>",
+        "Loop (shape, , c) <body = b (int64 i, bool t, float[2] a) => (bool o, float[2] d) "
+        "{ o = Identity (t) d = Add (a, a) }>",
+    ],
+)
+def test_control_flow_on_clear_values_is_not_taken_for_random(chosen):
+    """ONNX calls If and Loop not deterministic, as what is within them may be."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[1, 4] x) => (float[1, 2] y) '
+        "<float[4, 2] w = {1., -1., 0.5, 2., -0.5, 1., 1., 0.25}, float[2] c = {1., 2.}, "
+        "int64 one = {1}, float[2, 2] u = {1., 2., 3., -1.}> "
+        f"{{ shape = Shape <start = 0, end = 1> (x) single = Equal (shape, one) k = {chosen} "
+        "h = MatMul (x, w) r = Relu (h) s = Mul (r, k) v = MatMul (s, u) y = Relu (v) }"
+    )
+    module, x = cml.NumpyModule.from_onnx(model), samples([4], 50)
+    wanted = np.concatenate([module(x[i : i + 1]) for i in range(len(x))])
+    quantized = cml.quantize(module, x, n_bits=7)(x)
+    assert np.abs(quantized - wanted).max() < 0.05 * np.abs(wanted).max()

@@ -1,6 +1,7 @@
 """The client's part: shapes within it, samples one by one, and what is no number."""
 
 import numpy as np
+import onnx
 import pytest
 
 import cml_core as cml
@@ -148,3 +149,18 @@ def test_an_output_that_is_constant_after_all_has_a_row_for_each_sample():
         np.testing.assert_array_equal(
             quantized(samples([4])[:count]), [[1.0, 2.0]] * count if count else np.zeros((0, 2))
         )
+
+
+def test_the_client_computes_graphs_within_nodes():
+    """What a branch needs is bound with the tail, though no node of the tail's own is of it."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[1, 4] x) => (float[1, 2] y) '
+        "<float[4, 2] w = {1., -1., 0.5, 2., -0.5, 1., 1., 0.25}, float[1] limit = {3.0}> "
+        "{ h = MatMul (x, w) top = ReduceMax <keepdims = 0> (h) high = Greater (top, limit) "
+        "y = If (high) <then_branch = a () => (float[1, 2] p) { p = Tanh (h) }, "
+        "else_branch = b () => (float[1, 2] q) { q = Neg (h) }> }"
+    )
+    module, x = cml.NumpyModule.from_onnx(model), samples([4], 50)
+    quantized = cml.quantize(module, x, n_bits=8)
+    each = np.concatenate([module(x[i : i + 1]) for i in range(10)])
+    np.testing.assert_allclose(quantized(x[:10]), each, atol=0.1)
