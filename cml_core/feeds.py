@@ -154,9 +154,9 @@ def _as_dtype(spec: TensorSpec, value: Any) -> np.ndarray:
 
 
 def _as_text(spec: TensorSpec, array: np.ndarray) -> np.ndarray:
-    """Strings as Python's own, bytes decoded; anything else is refused."""
+    """Strings as Python's own, bytes decoded; anything else but maps is refused."""
     kinds = set(map(type, array.flat))
-    if kinds <= {str}:
+    if kinds <= {str} or kinds <= {dict}:
         return array
     others = sorted(kind.__name__ for kind in kinds if not issubclass(kind, (str, bytes)))
     if others:

@@ -26,18 +26,20 @@ from cml_ops_builtin._shared.quantized_tensors import (
     propose_integers,
     spread,
     to_integers,
+    to_steps,
 )
 
 
 def dequantize_linear(x, x_scale, x_zero_point=None, *, axis=1, block_size=0, output_dtype=0):
-    steps = to_integers(x)
+    steps = to_steps(x)
     if x_zero_point is not None:
-        steps = steps - to_integers(spread(x_zero_point, x.shape, axis, block_size))
+        np.subtract(steps, to_steps(spread(x_zero_point, x.shape, axis, block_size)), steps)
     dtype = _output_dtype(x_scale.dtype, output_dtype)
     scale = spread(x_scale, x.shape, axis, block_size)
     # Two factors of half precision are exact in float32, and rounded once.
-    y = steps.astype(np.float32) * scale.astype(np.float32)
-    return (np.asarray(y.astype(dtype)),)
+    y = steps.astype(np.float32, copy=False)
+    np.multiply(y, scale.astype(np.float32), y)
+    return (y.astype(dtype, copy=False),)
 
 
 def _output_dtype(scale, output_dtype):

@@ -56,7 +56,7 @@ def quantize_linear(
 
 def _divide(x, scale, precision):
     with np.errstate(all="ignore"):
-        return x.astype(precision) / scale.astype(precision)
+        return x.astype(precision, copy=False) / scale.astype(precision, copy=False)
 
 
 def _element_type(name, number):

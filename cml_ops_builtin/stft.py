@@ -23,6 +23,8 @@ from cml_ops_builtin._shared.precision import widened
 
 
 def stft(signal, frame_step, window=None, frame_length=None, *, onesided):
+    # PyTorch writes real signals without the axis of their parts, and ONNX Runtime takes them.
+    signal = signal[..., np.newaxis] if signal.ndim == 2 else signal
     places = transform_frames(signal.shape, frame_step, window, frame_length)
     frames = widened(signal)[:, places]
     if window is not None:
@@ -35,6 +37,8 @@ def quantized_stft(
 ):
     if any(isinstance(t, EncryptedTensor) for t in (frame_step, window, frame_length)):
         ctx.refuse("window, frame_step and frame_length must be clear")
+    if signal.ndim == 2:
+        (signal,) = move(ctx, lambda a: a[..., np.newaxis], [signal])
     places = transform_frames(signal.shape, frame_step, window, frame_length)
     (frames,) = move(ctx, lambda a: a[:, places], [signal])
     return (transform_encrypted(ctx, frames, None, 2, inverse=0, onesided=onesided, window=window),)

@@ -30,10 +30,13 @@ __all__ = [
     "seen_integers",
     "spread",
     "to_integers",
+    "to_steps",
 ]
 
 #: Ranges of the integer types that NumPy does not know.
 _NARROW = {"int4": (-8, 7), "uint4": (0, 15), "int2": (-2, 1), "uint2": (0, 3)}
+#: Integers up to which sums of two of them, and more, are exact in float32.
+_EXACT = 2**16
 #: Most integers of one channel, and most numbers at once, at which a decode is examined.
 _POINTS = 2**16
 _SIZE = 2**22
@@ -50,6 +53,16 @@ def integer_range(dtype):
 def to_integers(x):
     """Return integers of any type as int64; numbers of other types in float32."""
     return x.astype(np.int64 if integer_range(x.dtype) else np.float32)
+
+
+def to_steps(x):
+    """Return integers of up to 16 bits, whose differences float32 holds exactly, as float32.
+
+    Other integers are int64, numbers of other types float32; none of them is the array given.
+    """
+    limits = integer_range(x.dtype)
+    narrow = limits is None or -_EXACT <= limits[0] < limits[1] < _EXACT
+    return x.astype(np.float32 if narrow else np.int64)
 
 
 def spread(parameter, shape, axis, block_size=0):
@@ -102,11 +115,30 @@ def round_to(value, zero_point, dtype, *, saturate=1):
         An integer or a small float type.
     """
     limits = integer_range(dtype)
+    if (
+        limits is not None
+        and value.dtype == np.float32
+        and -_EXACT <= limits[0] < limits[1] < _EXACT
+    ):
+        return _round_narrow(value, zero_point, dtype, limits)
     shift = 0 if zero_point is None else to_integers(zero_point)
     value = value.astype(np.float64)
     if limits is None:
         return cast(value + shift, dtype, saturate=saturate, round_mode="nearest")
     return np.clip(np.rint(np.nan_to_num(value, nan=0.0)) + shift, *limits).astype(dtype)
+
+
+def _round_narrow(value, zero_point, dtype, limits):
+    """Round float32 to a type of up to 16 bits; a sum that float32 rounds is beyond its limits."""
+    # Of 0-d arrays, NumPy gives scalars.
+    number = np.asarray(np.rint(value))
+    if np.isnan(number.min(initial=0)):
+        number = np.nan_to_num(number, nan=0.0)
+    if zero_point is not None:
+        np.add(number, zero_point.astype(np.float32), number)
+    np.maximum(number, np.float32(limits[0]), number)
+    np.minimum(number, np.float32(limits[1]), number)
+    return number.astype(dtype)
 
 
 def requantized(product, scale, zero_point, dtype):
