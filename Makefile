@@ -3,6 +3,8 @@
 #   make demo                 a real model, an encrypted prediction, compared with the clear one
 #   make test                 all tests, with concrete-python (Python 3.11 or later)
 #   make test-concrete-numpy  the tests that encrypt, with concrete-numpy (Python 3.10)
+#   make test-numpy-2         operators and quantization with NumPy 2, which no compiler takes
+#   make test-lowest          the fast tests, with the lowest versions that pyproject.toml allows
 #   make lint                 formatter, linter, types, architecture
 #   make docs, make bench     documentation, in docs/_build/html; benchmarks
 #   make docs-generate        the pages about operators, commands and estimators, written anew
@@ -16,6 +18,8 @@ PYTHON ?= python3
 PYTHON310 ?= PYENV_VERSION=3.10.13 python3.10
 VENV := .venv
 VENV310 := .venv310
+VENVLOWEST := .venv-lowest
+VENVNUMPY2 := .venv-numpy2
 VENVCONCRETEML := .venv-concrete-ml
 # What `make bench-fhe` passes on: --full, --fresh, --models ...
 BENCH_FHE ?=
@@ -32,7 +36,7 @@ export PIP_RESUME_RETRIES := 20
 retry = $(1) || { sleep 30; $(1); } || { sleep 120; $(1); }
 PYTEST := pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-fast test-concrete-numpy lint format docs docs-check docs-generate bench bench-fhe bench-trees bench-float clean
+.PHONY: demo test test-fast test-concrete-numpy test-numpy-2 test-lowest lint format docs docs-check docs-generate bench bench-fhe bench-trees bench-float clean
 
 demo: $(VENV)/.ready
 	$(RUN)/cml ops list
@@ -50,6 +54,14 @@ test-fast: $(VENV)/.ready
 test-concrete-numpy: $(VENV310)/.ready
 	mkdir -p $(VENV310)/tmp
 	TMPDIR=$(CURDIR)/$(VENV310)/tmp $(VENV310)/bin/$(PYTEST) -m fhe
+
+# Without front ends and compiler; what needs one is skipped.
+test-lowest: $(VENVLOWEST)/.ready
+	$(VENVLOWEST)/bin/$(PYTEST) -m "not fhe and not package"
+
+test-numpy-2: $(VENVNUMPY2)/.ready
+	$(VENVNUMPY2)/bin/$(PYTEST) -m "not fhe" tests/ops tests/quantization tests/program \
+		tests/graph tests/test_numpy_module.py tests/test_calibration.py tests/test_feeds.py
 
 lint: $(VENV)/.ready
 	$(RUN)/ruff format --check .
@@ -107,6 +119,21 @@ $(VENV310)/.ready: pyproject.toml constraints.txt
 	$(call retry,$(VENV310)/bin/python $(PIP) $(CML))
 	touch $@
 
+$(VENVLOWEST)/.ready: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(VENVLOWEST)
+	$(VENVLOWEST)/bin/python -m pip install --quiet --upgrade pip 'setuptools<81' wheel
+	$(VENVLOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[images,new]' \
+		hypothesis pytest pytest-xdist ruff sybil
+	touch $@
+
+$(VENVNUMPY2)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENVNUMPY2)
+	grep -v '^numpy==' constraints.txt > $(VENVNUMPY2)/constraints.txt
+	$(VENVNUMPY2)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c $(VENVNUMPY2)/constraints.txt -e '.[images]' 'numpy>=2' \
+		hypothesis onnxruntime pytest pytest-cov pytest-xdist
+	touch $@
+
 $(VENVCONCRETEML)/.ready: benchmarks/fhe/constraints-concrete-ml.txt
 	$(PYTHON310) -m venv $(VENVCONCRETEML)
 	$(VENVCONCRETEML)/bin/python -m pip install --quiet --upgrade pip 'setuptools<81' wheel
@@ -114,4 +141,4 @@ $(VENVCONCRETEML)/.ready: benchmarks/fhe/constraints-concrete-ml.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV310) $(VENVCONCRETEML) build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV310) $(VENVNUMPY2) $(VENVLOWEST) $(VENVCONCRETEML) build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache

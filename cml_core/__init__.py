@@ -22,5 +22,14 @@ from cml_core.lazy import names_of
 
 if TYPE_CHECKING:
     from cml_core.api import *  # noqa: F403
+
+    __version__: str
 else:
-    __getattr__, __dir__ = names_of(__name__, "cml_core.api")
+    _get, __dir__ = names_of(__name__, "cml_core.api")
+
+    def __getattr__(name):
+        if name == "__version__":
+            from importlib import metadata
+
+            return metadata.version("cml")
+        return _get(name)

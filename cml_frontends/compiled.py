@@ -13,10 +13,12 @@ import onnx
 from cml_core.errors import ConfigError
 from cml_core.feeds import bind_arguments, unpack
 from cml_core.fhe.backend import FheOptions
-from cml_core.fhe.circuit import FheCircuit
+from cml_core.fhe.circuit import FheCircuit, stored_options, stored_report
 from cml_core.numpy_module import NumpyModule
+from cml_core.plugins.registry import OpRegistry
 from cml_core.quantization.config import QuantConfig
 from cml_core.quantization.module import QuantizedModule, quantize
+from cml_core.storage import read_archive
 
 __all__ = ["CompiledModel", "FheMode", "check_fhe"]
 
@@ -41,15 +43,15 @@ class CompiledModel:
 
     Parameters
     ----------
-    numpy_module : NumpyModule
-        Float execution.
+    numpy_module : NumpyModule or None
+        Float execution; None once the model is read from a file, which holds no float model.
     quantized_module : QuantizedModule
         Integers in the clear.
     fhe_circuit : FheCircuit or None
         Integers on encrypted data; None until the model is compiled.
     """
 
-    numpy_module: NumpyModule
+    numpy_module: NumpyModule | None
     quantized_module: QuantizedModule
     fhe_circuit: FheCircuit | None = None
 
@@ -70,9 +72,9 @@ class CompiledModel:
         return cls(module, quantized, quantized.compile(options) if compile else None)
 
     @property
-    def onnx_model(self) -> onnx.ModelProto:
-        """The ONNX model that was quantized."""
-        return self.numpy_module.onnx_model
+    def onnx_model(self) -> onnx.ModelProto | None:
+        """The ONNX model that was quantized; None where `numpy_module` is."""
+        return None if self.numpy_module is None else self.numpy_module.onnx_model
 
     def compile(self, options: FheOptions | None = None, **changes: Any) -> CompiledModel:
         """Return this model with a circuit; takes what `QuantizedModule.compile` takes."""
@@ -122,6 +124,45 @@ class CompiledModel:
         """Write a `.cml` file: the circuit, or the quantized module while there is none."""
         (self.fhe_circuit or self.quantized_module).save(path)
 
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        options: FheOptions | None = None,
+        *,
+        registry: OpRegistry | None = None,
+        compile: bool = True,
+        **changes: Any,
+    ) -> CompiledModel:
+        """Read a `.cml` file that `save` or `cml compile` wrote, without the float model.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        options : FheOptions, optional
+            In place of those in the file.
+        registry : OpRegistry, optional
+            Operators of the model's tail; by default all that are installed.
+        compile : bool
+            Compile the circuit anew, where the file is that of one; `CompiledModel.compile` does
+            it later.
+        changes
+            Fields of `FheOptions` to set.
+
+        Raises
+        ------
+        StoredFileError
+            The file is missing, damaged, or written by a newer cml.
+        CmlError
+            What `QuantizedModule.compile` raises.
+        """
+        parts = read_archive(path)
+        model = cls(None, QuantizedModule.from_parts(parts, path, registry))
+        if not compile or stored_report(parts, path) is None:
+            return model
+        return model.compile(options or stored_options(parts, path), **changes)
+
     def _circuit(self, fhe: FheMode) -> FheCircuit:
         if self.fhe_circuit is None:
             raise ConfigError("fhe", fhe, "'disable' until the model is compiled; see compile()")
@@ -129,4 +170,7 @@ class CompiledModel:
 
     def __repr__(self) -> str:
         state = "not compiled" if self.fhe_circuit is None else "compiled"
-        return f"<CompiledModel {self.numpy_module.graph.graph.source}: {state}>"
+        source = "of a file"
+        if self.numpy_module is not None:
+            source = self.numpy_module.graph.graph.source
+        return f"<CompiledModel {source}: {state}>"

@@ -27,6 +27,8 @@ skorch = require("skorch", "skorch")
 __all__ = ["NeuralNetClassifier", "NeuralNetRegressor"]
 
 _CALIBRATION_SAMPLES = 512
+#: The part of a copy's state that is the trained module, beside those of its integers.
+_MODEL = "model.onnx"
 
 
 class _EncryptedNet:
@@ -34,6 +36,9 @@ class _EncryptedNet:
 
     `compile` is a method here. skorch's own parameter of this name, which asks for
     `torch.compile`, has no place in a network that leaves PyTorch after training.
+
+    A copy of a net that is quantized, in memory or in a file, predicts on the same integers; it
+    has no circuit until `compile` makes one.
     """
 
     prefixes_: ClassVar[list[str]] = [p for p in skorch.NeuralNet.prefixes_ if p != "compile"]
@@ -233,8 +238,21 @@ class _EncryptedNet:
                 yield skorch.utils.to_numpy(inputs)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Machine code and keys are not stored.
-        return {**super().__getstate__(), "compiled_": None}
+        """Integers as the bytes of a file, without machine code and keys."""
+        state = {**super().__getstate__(), "compiled_": None}
+        if self.compiled_ is not None:
+            model = self.compiled_.onnx_model.SerializeToString()
+            state["compiled_"] = {**self.compiled_.quantized_module.to_parts(), _MODEL: model}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a copy's state; its integers are read as from a file."""
+        super().__setstate__(state)
+        if self.compiled_ is not None:
+            parts: dict[str, bytes] = dict(self.compiled_)
+            module = NumpyModule.from_onnx(parts.pop(_MODEL))
+            quantized = QuantizedModule.from_parts(parts, "the copied net")
+            self.compiled_ = CompiledModel(module, quantized)
 
 
 class NeuralNetClassifier(_EncryptedNet, skorch.NeuralNetClassifier):

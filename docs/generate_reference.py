@@ -37,7 +37,8 @@ INTRODUCTION = """\
 What `cml` does in a terminal. Results go to stdout; warnings, errors and progress go to stderr, and
 nothing shows progress where stderr is no terminal. `.npz` files hold arrays by the names of the
 model's inputs or outputs; a lone input may have any name. A `.cml` file is what
-[`cml compile`](#cml-compile) writes.
+[`cml compile`](#cml-compile) writes. `python -m cml_core` is the same command, of the environment
+that this Python is of.
 
 | exit status | |
 |---|---|
@@ -73,6 +74,8 @@ np.savez("three.npz", pixels=digits["test"][:3])
 ```
 """
 
+#: Before blocks of what takes a circuit and keys.
+ELSEWHERE = "<!-- not run: client-and-server.md runs it, with a circuit and keys -->\n"
 #: For each command, a sentence and a block that `tests/test_documents.py` runs.
 EXAMPLES: dict[str, str] = {
     "check": """\
@@ -108,11 +111,31 @@ wrote digits.cml
 $ cml predict digits.cml --input three.npz --output predicted.npz --mode clear
 wrote predicted.npz: probabilities float32[3, 10]
 ```""",
-    "evaluate": """\
-[Client and server](client-and-server.md#on-the-command-line) has all four steps.""",
-    "client keygen": """\
+    "evaluate": f"""\
+[Client and server](client-and-server.md#on-the-command-line) has all four steps.
+
+{ELSEWHERE}
+```console
+$ cml evaluate model.cml --evaluation-keys my.evaluation --input x.enc --output y.enc
+```""",
+    "client keygen": f"""\
 Where `--keys` is there already nothing is done: see
-[Client and server](client-and-server.md#on-the-command-line).""",
+[Client and server](client-and-server.md#on-the-command-line).
+
+{ELSEWHERE}
+```console
+$ cml client keygen client.cml --keys my.secret --evaluation-keys my.evaluation
+```""",
+    "client encrypt": f"""\
+{ELSEWHERE}
+```console
+$ cml client encrypt client.cml --keys my.secret --input x.npz --output x.enc
+```""",
+    "client decrypt": f"""\
+{ELSEWHERE}
+```console
+$ cml client decrypt client.cml --keys my.secret --input y.enc --output y.npz
+```""",
     "inspect": """\
 ```console
 $ cml inspect digits.cml

@@ -229,6 +229,8 @@ def run_console(source: str, status: int = 0, *, numbers: bool = True) -> None:
             library = re.search(r"(?:named ')?([\w.]+)(?:'| is not installed)", done.stdout)
             if library and library[1].partition(".")[0] in OPTIONAL:
                 raise MissingLibraryError(library[1], "")
+        if "an FHE compiler is not available (none is installed)" in done.stdout:
+            raise BackendUnavailableError("", (), "")
         expected = status if number == len(found) else 0
         assert done.returncode == expected, f"$ {command}\n{done.stdout}"
         if output.strip():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import cml_core as cml
 from tests.pages import ROOT, Page, commands, comments, compare, fences, pages
 
 PAGES = [Page(path) for path in pages()]
@@ -14,6 +15,8 @@ BY_NAME = {page.name: page for page in PAGES}
 #: Languages of blocks. Only the first two are run; toml is read.
 LANGUAGES = {"python", "console", "text", "toml", "json", "yaml"}
 KNOWN = re.compile(r"fhe|output|numbers vary|exit status: \d+|not run: .+", re.S)
+#: Parts of a whole, as pages say them.
+PARTS = {"half": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "tenth": 10}
 #: Warnings of other libraries that a page's code calls forth.
 LOUD = {
     "docs/classical-ml.md": ["ignore:Attribute `prob._` was deprecated:FutureWarning"],
@@ -47,10 +50,25 @@ def test_a_block_runs(page: Page, place: int, tmp_path_factory, monkeypatch, req
     page.run(place)
 
 
+def costs(page: Page, words: str, fewer: cml.QuantizedModule, more: cml.QuantizedModule):
+    """A page says what part of another's cost something has."""
+    (part,) = re.findall(words, page.document.text)
+    share = fewer.report().complexity / more.report().complexity
+    assert share == pytest.approx(1 / PARTS[part], rel=0.15), f"a {part} is {share:.3f}"
+
+
 def of_readme(page: Page, folder: Path):
     quantized, digits = page.module.quantized, page.module.data["test"]
     assert quantized(digits[:2]).shape == (2, 10)
     assert re.search(r"^\d+ \d+$", page.all_printed, re.M), "bootstraps and bits"
+    calibration = page.module.data["calibration"]
+    fast = cml.quantize(page.module.module, calibration, cml.QuantConfig.fast())
+    costs(page, r"costs a (\w+) of that", fast, quantized)
+
+
+def of_quantization(page: Page, folder: Path):
+    assert page.all_printed.count("lookups") == 2
+    costs(page, r"a (\w+) of the default's", page.module.cheap, page.module.exact)
 
 
 def of_running(page: Page, folder: Path):
@@ -103,7 +121,7 @@ LEFT = {
     "docs/bit-widths.md": of_tables,
     "docs/compilers.md": of_tables,
     "docs/running.md": of_running,
-    "docs/quantization.md": as_often("lookups", 2),
+    "docs/quantization.md": of_quantization,
     "docs/trees.md": as_often("lookups", 1),
     "docs/classical-ml.md": of_classical_models,
     "docs/qat.md": as_often("lookups of", 1),

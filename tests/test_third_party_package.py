@@ -58,7 +58,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheels):
         names = content.namelist()
     folders = {name.partition("/")[0] for name in names if ".dist-info/" not in name}
     assert folders == {"cml_core", "cml_ops_builtin", "cml_ops_contrib", "cml_frontends"}
-    assert "cml_core/py.typed" in names
+    assert {f"{folder}/py.typed" for folder in folders} <= set(names)
     template = {str(f.relative_to(ROOT)) for f in TEMPLATE.rglob("*") if f.is_file()}
     assert template <= set(names), "what `cml ops new` writes from"
     assert any(name.endswith(("licenses/LICENSE", "dist-info/LICENSE")) for name in names)

@@ -60,6 +60,8 @@ def calibrate(
     _check(samples)
     # The caller may use the memory for something else before the model is quantized.
     samples = {name: array.copy() for name, array in samples.items()}
+    for array in samples.values():
+        array.flags.writeable = False
     graph = module.graph
     recorder = CalibrationRecorder(observer, n_bits)
     for feeds in layout.batches(samples, _CHUNK):

@@ -21,7 +21,7 @@ def for_missing(
     nodes: tuple[UnsupportedNode, ...], graph: Graph, registry: OpRegistry
 ) -> list[dict[str, Any]]:
     """For each operator that nothing serves: which plugins nearly do, and how to write one."""
-    from cml_core.plugins.explain import remedies
+    from cml_core.plugins.explain import absent_by_name, remedies
     from cml_core.plugins.onnx_schemas import knows_domain, revision_at
 
     opsets = {(n.domain, n.op_type): n.opset for n in _all_nodes(graph)}
@@ -31,7 +31,8 @@ def for_missing(
         if registry.serves(domain, op_type, opset):
             continue  # It is this use of the operator that is wrong.
         helpful = list(remedies(registry, domain, op_type, opset))
-        if not knows_domain(domain) or revision_at(domain, op_type, opset) is not None:
+        exists = not knows_domain(domain) or revision_at(domain, op_type, opset) is not None
+        if exists and not absent_by_name(registry, op_type):
             helpful.append(_start_command(op_type, domain))
         found.append(_proposal(domain, op_type, helpful))
     return found

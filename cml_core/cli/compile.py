@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cml_core.cli.terminal import show_facts, show_text
+from cml_core.cli.compile_choices import (
+    check_files,
+    compiler_options,
+    config_of,
+    need_compiler,
+)
+from cml_core.cli.terminal import show_facts, show_json, show_text
+from cml_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from cml_core.cli.progress import Steps
+    from cml_core.fhe.backend import FheOptions
     from cml_core.fhe.report import CircuitReport
+    from cml_core.numpy_module import NumpyModule
     from cml_core.quantization.config import QuantConfig
-    from cml_core.quantization.report import ProgramReport
+    from cml_core.quantization.module import QuantizedModule
 
 __all__ = ["compile_model", "size_text"]
 
@@ -127,19 +137,14 @@ def compile_model(
         bool,
         typer.Option("--no-circuit", help="Quantize only; needs no FHE compiler."),
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Calibrate, quantize and compile a model to a circuit on encrypted data."""
-    from cml_core.calibration.run import calibrate
-    from cml_core.cli.arrays import check_output, read_arrays
     from cml_core.cli.progress import watched
-    from cml_core.errors import ConfigError
-    from cml_core.fhe.backend import FheOptions
-    from cml_core.numpy_module import NumpyModule
-    from cml_core.quantization.module import quantize
 
     if no_rounding and rounding_bits is not None:
         raise ConfigError("rounding_bits", rounding_bits, "it alone, or --no-rounding")
-    options_given = {
+    choices = {
         "input_bits": input_bits,
         "weight_bits": weight_bits,
         "activation_bits": activation_bits,
@@ -155,111 +160,108 @@ def compile_model(
         "thresholds": thresholds,
         "tail": tail,
     }
-    stated: dict[str, Any] = {
-        name: value for name, value in options_given.items() if value is not None
-    }
+    stated: dict[str, Any] = {name: value for name, value in choices.items() if value is not None}
     if no_rounding:
         stated["rounding_bits"] = None
-    config = _config(preset, n_bits, stated)
-    options = FheOptions(
-        backend=backend,
-        p_error=_probability("p_error", p_error),
-        global_p_error=None
-        if global_p_error is None
-        else _probability("global_p_error", global_p_error),
-    )
-    check_output(output, model, calibration)
-    if client is not None:
-        if no_circuit:
-            raise ConfigError("client", str(client), "a circuit, so no --no-circuit")
-        check_output(client, model, calibration, output)
+    config = config_of(preset, n_bits, stated)
+    options = compiler_options(backend, p_error, global_p_error)
+    check_files(model, calibration, output, client, no_circuit=no_circuit)
     if not no_circuit:
-        _need_compiler(options.backend)
-
+        need_compiler(options.backend)
     with watched() as steps:
-        with steps.step("reading the model"):
-            module = NumpyModule.from_onnx(model)
-        data = read_arrays(calibration, module.inputs)
-        with steps.step("calibrating"):
-            stats = calibrate(module, data, observer=config.observer, n_bits=config.activation_bits)
-        with steps.step("quantizing"):
-            quantized = quantize(module, stats, config)
-        report = quantized.report()
+        module, quantized = _quantize(steps, model, calibration, config)
         compiled = None
         if no_circuit:
             quantized.save(output)
         else:
-            with steps.step("compiling the circuit"):
-                circuit = quantized.compile(options)
-            compiled = circuit.report
-            circuit.save(output)
-            if client is not None:
-                circuit.client.save(client)
-    inputs = {spec.name for spec in module.inputs}
-    lowered = sum(node.node not in inputs for node in report.nodes)
-    show_text(f"wrote {output}" if client is None else f"wrote {output} and {client}")
-    show_facts(
-        {
-            "nodes": f"{len(module.graph.graph.nodes)} in the model, {lowered} in the circuit",
-            **_facts(report, compiled),
-            "time": ", ".join(f"{name} {time:.1f} s" for name, time in steps.seconds.items()),
-        }
-    )
-
-
-def _config(preset: str | None, n_bits: int | None, stated: dict[str, Any]) -> QuantConfig:
-    """The configuration that a preset or a bit width begins with, and what was stated."""
-    from cml_core.errors import ConfigError
-    from cml_core.quantization.config import QuantConfig
-
-    presets = {"fast": QuantConfig.fast, "best": QuantConfig.best}
-    if preset is None:
-        return QuantConfig(**stated) if n_bits is None else QuantConfig.with_bits(n_bits, **stated)
-    if preset not in presets:
-        raise ConfigError("preset", preset, f"one of {', '.join(presets)}")
-    if n_bits is not None:
-        raise ConfigError("n_bits", n_bits, "either --n-bits or --preset, not both")
-    return presets[preset](**stated)
-
-
-def _need_compiler(name: str | None) -> None:
-    """Refuse a compiler that is not installed, before any work is done for it."""
-    from cml_core.errors import BackendUnavailableError
-    from cml_core.fhe.backend import choose_backend
-
-    try:
-        choose_backend(name)
-    except BackendUnavailableError as error:
-        hint = f"{error.hint} With --no-circuit, the model is only quantized."
-        raise BackendUnavailableError(error.backend, error.installed, hint) from None
-
-
-def _probability(name: str, text: str) -> float:
-    """A number such as `1e-12`, or a power such as `2**-40`."""
-    from cml_core.errors import ConfigError
-
-    base, power, exponent = text.partition("**")
-    try:
-        return float(base) ** int(exponent) if power else float(text)
-    except (ValueError, ArithmeticError):
-        raise ConfigError(
-            name, text, "a probability between 0 and 1, such as 1e-12 or 2**-40"
-        ) from None
-
-
-def _facts(report: ProgramReport, circuit: CircuitReport | None) -> dict[str, str]:
-    facts = {
-        "table lookups": str(report.lookups),
-        "max bit width": str(report.max_bit_width),
+            compiled = _compile(steps, quantized, options, output, client)
+    report = {
+        "model": str(model),
+        "output": str(output),
+        "client": None if client is None else str(client),
+        "model_nodes": len(module.graph.graph.nodes),
+        **_report(module, quantized, compiled),
+        "seconds": steps.seconds,
     }
-    if circuit is None:
-        facts["predicted complexity"] = f"{report.complexity:.3g}"
+    if as_json:
+        show_json(report)
     else:
-        facts["complexity"] = f"{circuit.complexity:.3g}, predicted {report.complexity:.3g}"
-        facts["bootstraps"] = str(circuit.programmable_bootstraps)
-        facts["compiler"] = circuit.backend
-        facts["keys"] = size_text(circuit.sizes["bootstrap_keys"] + circuit.sizes["keyswitch_keys"])
-    return facts
+        _print_report(report)
+
+
+# --- the work -------------------------------------------------------------------------------------
+
+
+def _quantize(
+    steps: Steps, model: Path, calibration: Path, config: QuantConfig
+) -> tuple[NumpyModule, QuantizedModule]:
+    """Read the model and its calibration data, and quantize it."""
+    from cml_core.calibration.run import calibrate
+    from cml_core.cli.arrays import read_arrays
+    from cml_core.numpy_module import NumpyModule
+    from cml_core.quantization.module import quantize
+
+    with steps.step("reading the model"):
+        module = NumpyModule.from_onnx(model)
+    data = read_arrays(calibration, module.inputs)
+    with steps.step("calibrating"):
+        stats = calibrate(module, data, observer=config.observer, n_bits=config.activation_bits)
+    with steps.step("quantizing"):
+        quantized = quantize(module, stats, config)
+    return module, quantized
+
+
+def _compile(
+    steps: Steps,
+    quantized: QuantizedModule,
+    options: FheOptions,
+    output: Path,
+    client: Path | None,
+) -> CircuitReport:
+    """Compile the circuit, and write it and the client's side."""
+    with steps.step("compiling the circuit"):
+        circuit = quantized.compile(options)
+    circuit.save(output)
+    if client is not None:
+        circuit.client.save(client)
+    return circuit.report
+
+
+# --- what is printed ------------------------------------------------------------------------------
+
+
+def _report(
+    module: NumpyModule, quantized: QuantizedModule, compiled: CircuitReport | None
+) -> dict[str, Any]:
+    """What it costs, as plain data."""
+    program = quantized.report()
+    inputs = {spec.name for spec in module.inputs}
+    return {
+        "circuit_nodes": sum(node.node not in inputs for node in program.nodes),
+        **program.as_dict(),
+        "compiled": None if compiled is None else compiled.as_dict(),
+    }
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    client, compiled = report["client"], report["compiled"]
+    show_text(f"wrote {report['output']}" + ("" if client is None else f" and {client}"))
+    facts = {
+        "nodes": f"{report['model_nodes']} in the model, {report['circuit_nodes']} in the circuit",
+        "table lookups": report["lookups"],
+        "max bit width": report["max_bit_width"],
+    }
+    predicted = f"{report['predicted_complexity']:.3g}"
+    if compiled is None:
+        facts["predicted complexity"] = predicted
+    else:
+        sizes = compiled["sizes"]
+        facts["complexity"] = f"{compiled['complexity']:.3g}, predicted {predicted}"
+        facts["bootstraps"] = compiled["programmable_bootstraps"]
+        facts["compiler"] = compiled["backend"]
+        facts["keys"] = size_text(sizes["bootstrap_keys"] + sizes["keyswitch_keys"])
+    facts["time"] = ", ".join(f"{step} {time:.1f} s" for step, time in report["seconds"].items())
+    show_facts(facts)
 
 
 def size_text(size: float) -> str:

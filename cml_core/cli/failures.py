@@ -104,6 +104,7 @@ def _warnings_in_one_line() -> Any:
     ) -> None:
         # By way of sys.stderr, so that it appears above a progress bar.
         sys.stderr.write(f"warning: {printable(' '.join(str(message).split()))}\n")
+        sys.stderr.flush()
 
     with warnings.catch_warnings():
         for category in (PluginWarning, SaturationWarning, OverflowWarning):

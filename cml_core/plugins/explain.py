@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from cml_core.errors import UnsupportedNode
@@ -15,7 +15,7 @@ from cml_core.plugins.onnx_schemas import knows_domain, not_in_onnx, opsets_of
 if TYPE_CHECKING:
     from cml_core.plugins.registry import OpRegistry
 
-__all__ = ["explain_missing", "remedies"]
+__all__ = ["absent_by_name", "explain_missing", "remedies"]
 
 #: Failed and blocked plugins that are quoted where any of them might be the one.
 _QUOTED = 3
@@ -44,13 +44,20 @@ def remedies(registry: OpRegistry, domain: str, op_type: str, opset: int) -> tup
     if claims:
         settle = f"or let one declare overrides={claims[0]!r}."
         return (f"Block one of them with CML_DISABLE_PLUGINS, {settle}",)
+    absent = _absent(registry)
+    causes = absent_by_name(registry, op_type)
     have = _revisions(registry, domain, op_type)
-    first = [_other_opset(domain, op_type, have, opset)] if have else []
-    if not have:
-        first += _similar(registry, domain, op_type)
-        first += others
-        first.append("Install a plugin that provides it, or write one.")
-    return (*first, *_absent(registry.plugins, op_type))
+    helpful = list(_quoted(causes))
+    if have:
+        helpful.append(_other_opset(domain, op_type, have, opset))
+    elif causes:
+        helpful += others
+    else:
+        helpful += _similar(registry, domain, op_type)
+        helpful += [*others, "Install a plugin that provides it, or write one."]
+    if not causes:
+        helpful += _quoted(absent)
+    return tuple(helpful)
 
 
 def _reason(registry: OpRegistry, domain: str, op_type: str, opset: int) -> str:
@@ -121,18 +128,24 @@ def _elsewhere(registry: OpRegistry, domain: str, op_type: str) -> Iterator[str]
         yield f"Plugin {entry.name!r} provides {op_type} of {other or 'ai.onnx'}{form}."
 
 
-def _absent(plugins: Iterable[LoadedPlugin], op_type: str) -> Iterator[str]:
-    """Plugins that failed or are blocked: the one that sounds like it, or else any."""
-    absent = [plugin for plugin in plugins if plugin.status in ("failed", "blocked")]
-    likely = [plugin for plugin in absent if _sounds_like(plugin.name, op_type)]
-    quoted = likely or absent
-    for plugin in quoted[:_QUOTED]:
+def absent_by_name(registry: OpRegistry, op_type: str) -> list[LoadedPlugin]:
+    """Plugins that failed or are blocked and sound like an operator: they are why it is missing."""
+    return [plugin for plugin in _absent(registry) if _sounds_like(plugin.name, op_type)]
+
+
+def _absent(registry: OpRegistry) -> list[LoadedPlugin]:
+    return [plugin for plugin in registry.plugins if plugin.status in ("failed", "blocked")]
+
+
+def _quoted(absent: list[LoadedPlugin]) -> Iterator[str]:
+    """What became of plugins that failed or are blocked; only some if there are many."""
+    for plugin in absent[:_QUOTED]:
         if plugin.status == "failed":
             yield f"Plugin {plugin.name!r} failed to load ({plugin.error})."
         else:
             yield f"Plugin {plugin.name!r} is blocked."
-    if len(quoted) > _QUOTED:
-        yield f"{len(quoted) - _QUOTED} more plugins failed or are blocked (cml plugins list)."
+    if len(absent) > _QUOTED:
+        yield f"{len(absent) - _QUOTED} more plugins failed or are blocked (cml plugins list)."
 
 
 def _sounds_like(plugin: str, op_type: str) -> bool:

@@ -173,8 +173,8 @@ _RAISED: Mapping[str, str] = {
         "to it, or give the operator a quantized form"
     ),
     r"read-only": (
-        "it writes into a constant of the model: compute into an array of its own, "
-        "y = x + 1 in place of x += 1"
+        "it writes into an array that it was given, or into a constant of the model: compute into "
+        "an array of its own, y = x + 1 in place of x += 1"
     ),
     r"Cannot cast ufunc": (
         "an operation in place, such as x += 0.5, on integers: compute into a new array"

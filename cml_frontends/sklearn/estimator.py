@@ -76,7 +76,13 @@ class FheEstimator:
         self._forget()  # what is loaded may change an attribute in place
         return getattr(super(), method)(*args, **options)
 
+    def _config(self) -> QuantConfig:
+        """How it is quantized; refuses parameters that say it wrongly."""
+        own = {name: getattr(self, name) for name in own_parameters(self._row)}
+        return config_of(self._row, **own)
+
     def _train(self, method: str, *args: Any, **options: Any) -> Any:
+        self._config()
         original = as_original(self)
         getattr(original, method)(*args, **options)
         own = {k: v for k, v in vars(self).items() if k in own_parameters(self._row)}
@@ -137,8 +143,7 @@ class FheEstimator:
             Some hundred samples, such as those it was fitted on.
         """
         samples = as_samples(X)
-        own = {name: getattr(self, name) for name in own_parameters(self._row)}
-        config = config_of(self._row, **own)
+        config = self._config()
         self._onnx = sklearn_to_onnx(self, X)
         self._compiled = CompiledModel.from_onnx(self._onnx, samples, config, compile=False)
         return self._compiled.quantized_module

@@ -136,8 +136,8 @@ def _round_narrow(value, zero_point, dtype, limits):
         number = np.nan_to_num(number, nan=0.0)
     if zero_point is not None:
         np.add(number, zero_point.astype(np.float32), number)
-    np.maximum(number, np.float32(limits[0]), number)
-    np.minimum(number, np.float32(limits[1]), number)
+    np.maximum(number, np.float32(limits[0]), out=number)
+    np.minimum(number, np.float32(limits[1]), out=number)
     return number.astype(dtype)
 
 

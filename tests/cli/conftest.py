@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -41,12 +42,18 @@ def _checked(result: Result, status: int) -> Result:
     return result
 
 
+def runner() -> CliRunner:
+    """What runs commands in this process; stderr apart, as click below 8.2 has to be asked for."""
+    asked = "mix_stderr" in inspect.signature(CliRunner.__init__).parameters
+    return CliRunner(**{"mix_stderr": False} if asked else {})
+
+
 @pytest.fixture
 def cli() -> Callable[..., Result]:
     """Run the command line in this process and check its exit status, 0 unless stated."""
 
     def run(*arguments: object, status: int = 0) -> Result:
-        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        done = runner().invoke(app, [str(argument) for argument in arguments])
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         return _checked(Result(done.exit_code, done.stdout, done.stderr), status)
@@ -131,9 +138,7 @@ def cml_path(net_path: Path, calibration_path: Path, tmp_path_factory) -> Path:
     """The network, quantized to 3 bits by the command line, not compiled."""
     path = tmp_path_factory.mktemp("cml") / "net.cml"
     arguments = ["--calibration", calibration_path, "--n-bits", "3", "--no-circuit"]
-    done = CliRunner().invoke(
-        app, list(map(str, ["compile", net_path, *arguments, "--output", path]))
-    )
+    done = runner().invoke(app, list(map(str, ["compile", net_path, *arguments, "--output", path])))
     assert done.exit_code == 0, done.output
     return path
 

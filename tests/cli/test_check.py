@@ -44,6 +44,14 @@ def test_every_operator_that_nobody_provides_is_named(cli, model_with):
     assert first["hint"]
 
 
+def test_a_blocked_plugin_is_told_and_nothing_is_guessed(process, net_path):
+    blocked = {"CML_DISABLE_PLUGINS": "cml_ops_builtin.relu"}
+    result = process("check", net_path, status=1, **blocked)
+    assert "Plugin 'cml_ops_builtin.relu' is blocked." in result.out
+    for guess in ("Did you mean", "Install a plugin", "Start a plugin"):
+        assert guess not in result.out
+
+
 @pytest.mark.usefixtures("example_domain")
 def test_a_model_that_runs_in_float_only(cli, model_with):
     path = model_with("Half", domain="org.example")
@@ -158,7 +166,7 @@ def with_model(request, cli, tmp_path, calibration_path):
     options = {
         "check": [],
         "run": ["--input", calibration_path, "--output", output],
-        "compile": ["--calibration", calibration_path, "--output", output],
+        "compile": ["--calibration", calibration_path, "--output", output, "--no-circuit"],
     }[request.param]
 
     def run(path):

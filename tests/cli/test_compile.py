@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import onnx
 import pytest
@@ -40,6 +42,32 @@ def test_compiling(compile_net):
     for name in ("bootstraps", "complexity", "compiler", "keys", "compiling the circuit"):
         assert name in result.out
     assert path.is_file()
+
+
+def test_json(compile_net, cli, net_path):
+    result, path = compile_net("--n-bits", 3, "--no-circuit", "--json")
+    report = json.loads(result.out)
+    assert result.err == ""
+    assert (report["model"], report["output"]) == (str(net_path), str(path))
+    assert (report["client"], report["compiled"]) == (None, None)
+    assert (report["model_nodes"], report["circuit_nodes"]) == (3, 3)
+    assert list(report["seconds"]) == ["reading the model", "calibrating", "quantizing"]
+    program = cml.QuantizedModule.load(path).report().as_dict()
+    assert program.items() <= report.items()
+    inspected = json.loads(cli("inspect", path, "--json").out)
+    assert {name: inspected[name] for name in program} == program
+
+
+@pytest.mark.usefixtures("needs_compiler")
+def test_json_of_a_circuit(compile_net, cli, tmp_path):
+    client = tmp_path / "client.cml"
+    result, path = compile_net("--n-bits", 2, "--p-error", "2**-20", "--client", client, "--json")
+    report = json.loads(result.out)
+    assert report["client"] == str(client)
+    assert client.is_file()
+    assert report["seconds"]["compiling the circuit"] > 0
+    assert report["compiled"] == json.loads(cli("inspect", path, "--json").out)["compiled"]
+    assert report["compiled"]["lookups"] == report["lookups"] > 0
 
 
 @pytest.fixture

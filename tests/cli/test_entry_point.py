@@ -30,6 +30,17 @@ def test_version(process):
     assert process("--version").out == f"cml {metadata.version('cml')}\n"
 
 
+def test_the_module_is_the_command():
+    def run(*arguments):
+        command = [sys.executable, "-m", "cml_core", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert run("--version").stdout == f"cml {metadata.version('cml')}\n"
+    failed = run("fly")
+    assert failed.returncode == 2
+    assert "Usage: cml [OPTIONS]" in failed.stderr
+
+
 def test_help_names_every_command(process):
     text = process("--help").out
     commands = ("ops", "plugins", "check", "run", "compile", "predict", "inspect", "export", "view")

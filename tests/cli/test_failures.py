@@ -1,10 +1,10 @@
 import re
 
 import pytest
-from typer.testing import CliRunner
 
 import cml_core as cml
 from cml_core.cli import app, failures
+from tests.cli.conftest import runner
 
 
 @pytest.fixture
@@ -57,12 +57,12 @@ def test_debug_shows_the_traceback(monkeypatch, net_path, error):
         raise error
 
     monkeypatch.setattr("cml_core.graph.load.load_graph", fail)
-    done = CliRunner().invoke(app, ["--debug", "check", str(net_path)])
+    done = runner().invoke(app, ["--debug", "check", str(net_path)])
     assert done.exit_code == 1
     assert "Traceback (most recent call last)" in done.stderr
     assert "in fail" in done.stderr
     assert "error: " in done.stderr.splitlines()[-2] + done.stderr.splitlines()[-1]
-    after = CliRunner().invoke(app, ["check", str(net_path)])
+    after = runner().invoke(app, ["check", str(net_path)])
     assert "Traceback" not in after.stderr, "the option is for one run"
 
 

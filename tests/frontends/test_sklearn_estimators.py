@@ -23,6 +23,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import check_is_fitted
 
 import cml_core as cml
 import cml_frontends.sklearn as front
@@ -169,6 +170,21 @@ def test_trees_choose_how_features_are_encoded(encoding):
     assert share == 1.0 if encoding != "uniform" else share >= 0.9
     with pytest.raises(ConfigError, match="'thermometer'"):
         model.set_params(encoding="one-hot").quantize(X_train)
+
+
+@by_name
+def test_wrong_parameters_are_refused_before_the_training_and_not_by_the_constructor(name):
+    needs_library(name)
+    X, y = np.zeros((4, 2), np.float32), np.arange(4)
+    wrong = [{"n_bits": 0}, {"n_bits": 17}, {"n_bits": "four"}]
+    for parameters in (*wrong, {"encoding": "one-hot"})[: 4 if ROWS[name].has_trees else 3]:
+        model = make(name, **parameters)
+        ((parameter, value),) = parameters.items()
+        for train in (model.fit, getattr(model, "partial_fit", model.fit)):
+            with pytest.raises(ConfigError, match=f"{parameter}={value!r}"):
+                train(X, y)
+        with pytest.raises(NotFittedError):
+            check_is_fitted(model)
 
 
 def test_an_estimator_is_the_original_until_it_is_quantized():

@@ -119,9 +119,31 @@ def test_a_compiled_classifier_simulates_and_is_copied_without_its_circuit(data)
     np.testing.assert_array_equal(net.predict_proba(X, fhe="simulate"), expected)
     copied = copy.deepcopy(net)
     np.testing.assert_allclose(copied.forward(X), net.forward(X))
-    with pytest.raises(ConfigError, match="until the net is compiled"):
+    np.testing.assert_array_equal(copied.predict_proba(X), expected)
+    assert copied.fhe_circuit is None
+    with pytest.raises(ConfigError, match="until the model is compiled"):
         copied.predict(X, fhe="simulate")
     assert pickle.loads(pickle.dumps(clone(net))).config == net.config
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+def test_a_copy_predicts_on_the_same_integers(fitted, data, copied):
+    X, y = data
+    again = copied(fitted)
+    expected = fitted.predict_proba(X)
+    np.testing.assert_array_equal(again.predict_proba(X), expected)
+    np.testing.assert_array_equal(again.quantized_module(X), fitted.quantized_module(X))
+    np.testing.assert_array_equal(again.numpy_module(X), fitted.numpy_module(X))
+    assert again.onnx_model == fitted.onnx_model
+    assert copied(again).predict_proba(X[:0]).shape == (0, 2)
+    floats = copied(copied(fitted).partial_fit(X, y))
+    with pytest.raises(skorch.exceptions.NotInitializedError, match="trained further"):
+        _ = floats.quantized_module
+    np.testing.assert_array_equal(fitted.predict_proba(X), expected)
 
 
 @pytest.mark.fhe

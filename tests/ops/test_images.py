@@ -51,7 +51,10 @@ def test_every_kind_of_image_becomes_the_one_asked_for(mode, pixel_format):
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_of_sixteen_bits_the_upper_ones_are_kept(kind):
     deep = PIXELS[..., 0].astype(np.uint16) * 256 + PIXELS[..., 1]
-    stream = encoded(Image.fromarray(deep), kind)
+    if kind == "PPM":  # Pillow below 11 reads it and does not write it.
+        stream = np.frombuffer(b"P5 7 5 65535\n" + deep.astype(">u2").tobytes(), np.uint8)
+    else:
+        stream = encoded(Image.fromarray(deep), kind)
     np.testing.assert_array_equal(decoded(stream, "Grayscale")[..., 0], PIXELS[..., 0])
     np.testing.assert_array_equal(decoded(stream)[..., 2], PIXELS[..., 0])
 

@@ -196,6 +196,25 @@ def test_failed_and_blocked_plugins_are_quoted_where_an_operator_is_missing():
     assert "Plugin 'ops.square' is blocked." in hint
 
 
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [
+        ("blocked", "Plugin 'ops.cube' is blocked."),
+        ("failed", "Plugin 'ops.cube' failed to load (ImportError: no scipy)."),
+    ],
+)
+def test_where_a_plugin_of_that_name_is_absent_that_is_the_cause_and_nothing_is_guessed(
+    status, cause
+):
+    cubes = loaded("cubes", plugin("Cubes"))
+    table = OpRegistry.from_plugins([*absent("odd"), *absent("ops.cube", status=status), cubes])
+    assert table.explain_missing("node", "test", "Cube", 1).hint == cause
+    elsewhere = loaded("elsewhere", plugin("Cube"))
+    table = OpRegistry.from_plugins([*absent("ops.cube", status=status), elsewhere])
+    hint = table.explain_missing("node", "com.example", "Cube", 1).hint
+    assert hint == f"{cause} Plugin 'elsewhere' provides Cube of test, in float only."
+
+
 def test_only_some_are_quoted_and_the_one_of_that_name_alone():
     table = OpRegistry.from_plugins(absent("a", "b", "c", "d", "e", "ops.tree_cube_6"))
     assert "'ops.tree_cube_6'" in table.explain_missing("node", "test", "TreeCube", 1).hint

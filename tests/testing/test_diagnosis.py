@@ -172,7 +172,7 @@ EXCEPTIONS = {
         raised(ValueError("plugin 'odd' returned 1 outputs, and the node has 2")),
         "the tuple lacks outputs",
     ),
-    "a constant": (called(write, np.zeros(2)), "it writes into a constant of the model"),
+    "a constant": (called(write, np.zeros(2)), "or into a constant of the model"),
     "in place": (
         called(lambda x: np.add(x, 0.5, out=x), np.zeros(2, np.int64)),
         "compute into a new array",

@@ -67,7 +67,7 @@ def rude(x):
 def test_it_shows_where_an_input_is_written_to(leg):
     (result,) = check_plugin(plugin(numpy_op=rude), legs=[leg]).results
     assert result.status == "failed"
-    assert "changed its" in result.reason
+    assert ("changed its" if leg == "float" else "read-only") in result.reason
     assert "writes into an array that it was given" in result.cause
     assert result.place.startswith(__file__)
     assert result.place.endswith("in rude")
