@@ -29,7 +29,22 @@ def power(x, y):
     """Compute powers whatever there is: tables also hold integers that nothing ever is."""
     if x.dtype.kind in "iu" and y.dtype.kind in "iu":
         return (_integer_power(x, y),)
-    return (np.power(widened(x), widened(y)).astype(x.dtype, copy=False),)
+    wide = widened(x)
+    if y.size == 1 and y.ndim <= x.ndim and float(exponent := y.reshape(())[()]).is_integer():
+        return (_whole_power(wide, float(exponent)).astype(x.dtype, copy=False),)
+    return (np.power(wide, widened(y)).astype(x.dtype, copy=False),)
+
+
+def _whole_power(x, exponent):
+    """Raise to a whole number; NumPy is slow with negative bases, a hundred times with squares."""
+    if exponent == 1:
+        return x.copy()
+    if exponent == 2:
+        return np.square(x)
+    if exponent == 3:
+        return np.square(x) * x
+    size = np.power(np.abs(x), x.dtype.type(exponent))
+    return np.copysign(size, x) if exponent % 2 else size
 
 
 def _integer_power(x, y):

@@ -15,7 +15,7 @@ from cml_core.errors import QuantizationError
 from cml_core.numpy_module import NumpyModule
 from cml_core.samples import SampleLayout, count_samples
 
-__all__ = ["output_batch_axes"]
+__all__ = ["close", "output_batch_axes"]
 
 
 def output_batch_axes(
@@ -53,13 +53,13 @@ def _axis(
 ) -> int | None:
     first, second = (np.asarray(array) for array in alone)
     together = np.asarray(together)
-    if together.shape == first.shape == second.shape and _close(together, first):
-        if _close(first, second):
+    if together.shape == first.shape == second.shape and close(together, first):
+        if close(first, second):
             return None
     elif first.shape == second.shape and together.ndim == first.ndim:
         for axis in range(together.ndim):
             joined = np.concatenate([first, second], axis=axis)
-            if joined.shape == together.shape and _close(together, joined):
+            if joined.shape == together.shape and close(together, joined):
                 return axis
     maker = next((n for n in module.graph.nodes if name in n.node.outputs), None)
     raise QuantizationError(
@@ -70,7 +70,8 @@ def _axis(
     )
 
 
-def _close(a: np.ndarray, b: np.ndarray) -> bool:
+def close(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether arrays are the same but for rounding."""
     if a.dtype.kind == "O":
         return a.shape == b.shape and all(map(_alike, a.flat, b.flat))
     if a.dtype.kind not in "fc":
@@ -83,4 +84,4 @@ def _alike(a: Any, b: Any) -> bool:
     """Whether two strings are the same, or two maps but for rounding."""
     if not (isinstance(a, Mapping) and isinstance(b, Mapping) and a.keys() == b.keys()):
         return bool(a == b)
-    return _close(np.array(list(a.values())), np.array([b[key] for key in a]))
+    return close(np.array(list(a.values())), np.array([b[key] for key in a]))

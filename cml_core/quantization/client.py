@@ -8,9 +8,11 @@ from typing import Any
 import attrs
 import numpy as np
 
+from cml_core.errors import InputShapeError, NodeError
 from cml_core.graph.bound import run_numpy_op
 from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
+from cml_core.quantization.batching import close
 from cml_core.quantization.cuts import CutCode
 from cml_core.samples import SampleLayout, count_samples
 from cml_core.telling import tell
@@ -230,6 +232,8 @@ class ClientSide:
         What the client computes on the decoded outputs.
     clear : mapping of str to array
         Model outputs that depend on no encrypted value.
+    tail_takes_batches : bool
+        Whether the tail may be given all samples at once, along the first axis.
     """
 
     layout: SampleLayout
@@ -237,6 +241,7 @@ class ClientSide:
     outputs: tuple[OutputCode, ...]
     tail: NumpyModule | None = None
     clear: Mapping[str, np.ndarray] = attrs.field(factory=dict)
+    tail_takes_batches: bool = True
 
     def encode(self, inputs: Mapping[str, Any]) -> list[np.ndarray]:
         """Check and quantize arrays for the model; samples `(N, *S)` for each input.
@@ -247,6 +252,10 @@ class ClientSide:
         samples = self.layout.split(inputs)
         codes = []
         for code in self.inputs:
+            if samples[code.name].shape[1:] != code.shape:
+                given = np.shape(inputs[code.name])
+                expected = f"samples of {code.shape}, the sizes that it was quantized for"
+                raise InputShapeError(code.name, given, expected)
             integers, outside = code.encode(samples[code.name])
             nan = _count_nan(samples[code.name]) if outside else 0
             if nan:
@@ -294,24 +303,60 @@ class ClientSide:
         self, tail: NumpyModule, real: Mapping[str, np.ndarray], count: int
     ) -> dict[str, np.ndarray]:
         """Run the tail on all samples at once where it is safe, else one after another."""
-        names = [spec.name for spec in tail.inputs]
-        wanted = [spec.name for spec in tail.outputs]
-        declared = any(spec.shape is not None for spec in tail.inputs)
-        whole = self.layout.batched and all(
-            real[n].ndim >= 2 and real[n].shape[1] == 1 and not declared for n in names
-        )
-        if whole:
-            feeds = {n: real[n][:, 0] for n in names}
-            results = self._interpret(tail, feeds, wanted)
-            if all(np.ndim(results[n]) >= 1 and len(results[n]) == count for n in wanted):
-                return {n: results[n][:, np.newaxis] for n in wanted}
+        if self.tail_takes_batches:
+            results = self._run_whole(tail, real, count)
+            if results is not None:
+                return results
         # Of no samples, one of zeros shows shapes and dtypes.
+        names, wanted = ([spec.name for spec in part] for part in (tail.inputs, tail.outputs))
         some = {n: real[n] for n in names}
         if not count:
             some = {n: np.zeros((1, *a.shape[1:]), a.dtype) for n, a in some.items()}
         rows = range(max(count, 1))
         each = [self._interpret(tail, {n: some[n][i] for n in names}, wanted) for i in rows]
         return {n: np.stack([one[n] for one in each])[:count] for n in wanted}
+
+    def _run_whole(
+        self, tail: NumpyModule, real: Mapping[str, np.ndarray], count: int
+    ) -> dict[str, np.ndarray] | None:
+        """Run the tail on all samples at once; None if their shapes do not allow it."""
+        names, wanted = ([spec.name for spec in part] for part in (tail.inputs, tail.outputs))
+        declared = any(spec.shape is not None for spec in tail.inputs)
+        whole = self.layout.batched and all(
+            real[n].ndim >= 2 and real[n].shape[1] == 1 and not declared for n in names
+        )
+        if whole:
+            results = self._interpret(tail, {n: real[n][:, 0] for n in names}, wanted)
+            if all(np.ndim(results[n]) >= 1 and len(results[n]) == count for n in wanted):
+                return {n: results[n][:, np.newaxis] for n in wanted}
+        return None
+
+    def with_tail_examined(self, real: Mapping[str, np.ndarray]) -> ClientSide:
+        """Say whether the tail gives for several samples at once what it gives for each.
+
+        It need not: the batch may be another axis than the first, or the tail work along that.
+
+        Parameters
+        ----------
+        real : mapping of str to array
+            What the float model feeds the tail with, for some samples `(N, *S)`.
+        """
+        if self.tail is None:
+            return self
+        count = count_samples(list(real.values()))
+        try:
+            whole = self._run_whole(self.tail, real, count)
+        except NodeError:
+            return attrs.evolve(self, tail_takes_batches=False)
+        alone = attrs.evolve(self, tail_takes_batches=False)
+        if whole is None:
+            return alone
+        each = alone._run_tail(self.tail, real, count)
+        same = all(
+            whole[name].shape == each[name].shape and close(whole[name], each[name])
+            for name in whole
+        )
+        return self if same else alone
 
     @staticmethod
     def _interpret(

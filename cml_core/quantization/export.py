@@ -209,7 +209,10 @@ class _Exporter:
         batched = self.client.layout.batched
         inputs = [value.name for value in model.graph.input]
         shapes = {name: real[name].shape for name in inputs}
-        made = _shapes_of_batch(tail, shapes) if batched else {}
+        if not batched:
+            made: dict[str, tuple[int, ...]] | None = {}
+        else:
+            made = _shapes_of_batch(tail, shapes) if self.client.tail_takes_batches else None
         if made is None:
             raise ExportError("its tail cannot be computed on all samples at once", _HINT)
         prefix = f"{self.writer.prefix}tail/"

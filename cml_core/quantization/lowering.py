@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -38,6 +38,9 @@ from cml_core.quantization.unquantized import find_unquantized
 from cml_core.samples import SampleLayout, count_samples
 
 __all__ = ["Lowered", "lower"]
+
+#: Samples of which the tail is tried at once and one by one.
+_EXAMINED = 8
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -126,9 +129,24 @@ def lower(module: NumpyModule, stats: CalibrationStats, config: QuantConfig) -> 
     layout = SampleLayout(graph.inputs, graph.outputs, batch_axes)
     program, sent = _without_unread(builder.program(registers), codes)
     client = ClientSide(layout, sent, tuple(outputs), tail, kept)
+    if tail is not None:
+        client = client.with_tail_examined(_fed(graph, layout, samples, tail))
     made.extend(result for _, result in builder.lookups.values())
     noise = noise_of(reference, made)
     return Lowered(program, client, Diagnosis(noise, *count_overflows(program, client, samples)))
+
+
+def _fed(
+    graph: BoundGraph, layout: SampleLayout, samples: Mapping[str, np.ndarray], tail: NumpyModule
+) -> dict[str, np.ndarray]:
+    """What the float model feeds the tail with, for a few samples, one at a time."""
+    names = [spec.name for spec in tail.inputs]
+    few = {name: array[:_EXAMINED] for name, array in samples.items()}
+    each = [
+        interpret(graph.nodes, {**graph.constants, **feeds}, names, run_numpy_op)
+        for feeds in layout.batches(few, 1)
+    ]
+    return {name: np.stack([one[name] for one in each]) for name in names}
 
 
 def _without_unread(

@@ -49,6 +49,7 @@ def client_to_parts(client: ClientSide) -> dict[str, bytes]:
         "model_inputs": [_spec(spec) for spec in client.layout.inputs],
         "model_outputs": [_spec(spec) for spec in client.layout.outputs],
         "batch_axes": dict(client.layout.batch_axes),
+        "tail_takes_batches": client.tail_takes_batches,
         "inputs": [
             {
                 "name": code.name,
@@ -111,7 +112,8 @@ def client_from_parts(parts: Mapping[str, bytes], registry: OpRegistry | None) -
         )
     tail = NumpyModule.from_onnx(parts[_TAIL], registry=registry) if _TAIL in parts else None
     clear = {name: read_array(parts[file]) for name, file in document["clear"].items()}
-    return ClientSide(layout, inputs, tuple(outputs), tail, clear)
+    whole = bool(document.get("tail_takes_batches", True))
+    return ClientSide(layout, inputs, tuple(outputs), tail, clear, whole)
 
 
 def _read_input(row: Mapping[str, Any], parts: Mapping[str, bytes]) -> InputCode | CutCode:

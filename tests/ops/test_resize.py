@@ -8,6 +8,7 @@ from onnx import helper, numpy_helper
 import cml_core as cml
 from cml_core.fhe.backend import installed_backends
 from tests.networks import Net
+from tests.one_node import of_onnxruntime, results
 
 compiled = pytest.mark.skipif(not installed_backends(), reason="no FHE compiler is installed")
 
@@ -236,3 +237,15 @@ def test_cumulative_sums_of_a_layer_take_no_lookup(reverse, exclusive):
 def test_resizing_simulates_as_it_computes(mode):
     _, quantized, x = quantized_resize(4, mode=mode)
     np.testing.assert_array_equal(quantized.compile().simulate(x[:2]), quantized(x[:2]))
+
+
+@pytest.mark.parametrize(("size", "scale", "wanted"), [(5, 1.8, 9), (10, 0.7, 7), (3, 2.5, 7)])
+def test_sizes_follow_from_scales_in_float32(size, scale, wanted):
+    """PyTorch and ONNX Runtime multiply so; in float64, 5 x float32's 1.8 is less than 9."""
+    x = np.arange(size, dtype=np.float32).reshape(1, 1, size)
+    (y,) = results("Resize", (x, None, np.float32([1, 1, scale])), opset=18, mode="linear")
+    assert y.shape == (1, 1, wanted)
+    (other,) = of_onnxruntime(
+        "Resize", (x, None, np.float32([1, 1, scale])), opset=18, mode="linear"
+    )
+    assert other.shape == y.shape

@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 import cml_core as cml
-from cml_core.errors import ExportError, NodeError, QuantizationError
+from cml_core.errors import ExportError, InputShapeError, NodeError, QuantizationError
 from cml_core.quantization.client import SaturationWarning
 from tests.models import make_model, node, plugin, registry_with
 from tests.networks import Net, samples
@@ -164,3 +164,62 @@ def test_the_client_computes_graphs_within_nodes():
     quantized = cml.quantize(module, x, n_bits=8)
     each = np.concatenate([module(x[i : i + 1]) for i in range(10)])
     np.testing.assert_allclose(quantized(x[:10]), each, atol=0.1)
+
+
+TIME_MAJOR = (
+    '<ir_version: 8, opset_import: ["": 17]> g (float[N, 3, 4] x) => (float[{out}] y) '
+    "<float[4, 2] w = {{1., -1., 0.5, 2., -0.5, 1., 1., 0.25}}, int64[1] zero = {{0}}, "
+    "int64[1] one = {{1}}> {{ t = Transpose <perm = [1, 0, 2]> (x) "
+    "first = Slice (t, zero, one, zero) a = MatMul (first, w) {rest} }}"
+)
+
+
+@pytest.mark.parametrize(
+    ("out", "rest"),
+    [
+        ("N, 2", "r = Tanh (a) y = Squeeze (r, zero)"),
+        ("1, N, 2", "y = Softmax <axis = 0> (a)"),
+    ],
+)
+def test_a_tail_whose_batch_is_not_the_first_axis_is_computed_sample_by_sample(out, rest):
+    """Stacked along the first axis, samples would be added to each other, or have one more axis."""
+    module = cml.NumpyModule.from_onnx(
+        onnx.parser.parse_model(TIME_MAJOR.format(out=out, rest=rest))
+    )
+    x = np.random.default_rng(0).normal(size=(50, 3, 4)).astype(np.float32)
+    quantized = cml.quantize(module, x, n_bits=6)
+    y, wanted = quantized(x[:5]), module(x[:5])
+    assert y.shape == wanted.shape
+    np.testing.assert_allclose(y, wanted, atol=0.2)
+    axis = wanted.shape.index(5)
+    alone = np.concatenate([quantized(x[i : i + 1]) for i in range(5)], axis=axis)
+    np.testing.assert_allclose(y, alone, atol=1e-6)
+    with pytest.raises(ExportError, match="all samples at once"):
+        quantized.to_onnx()
+
+
+@pytest.mark.parametrize(
+    ("shape", "body", "calibrated", "given"),
+    [
+        ("n, t, 4", "h = MatMul (x, w) y = Relu (h)", (40, 6, 4), (5, 3, 4)),
+        ("3, n, 4", "h = MatMul (x, w) y = Relu (h)", (3, 40, 4), (3, 3, 4)),
+        (
+            "n, 1, h, w",
+            "c = Conv (x, k) r = Relu (c) y = GlobalAveragePool (r)",
+            (40, 1, 6, 6),
+            (5, 1, 8, 8),
+        ),
+    ],
+)
+def test_other_open_sizes_than_it_was_quantized_for_are_refused(shape, body, calibrated, given):
+    model = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": 17]> g (float[{shape}] x) => (float y) '
+        "<float[4, 2] w = {1., -1., 0.5, 2., -0.5, 1., 1., 0.25}, "
+        f"float[1, 1, 2, 2] k = {{1., 2., -1., 0.5}}> {{ {body} }}"
+    )
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    rng = np.random.default_rng(0)
+    module = cml.NumpyModule.from_onnx(model)
+    quantized = cml.quantize(module, rng.normal(size=calibrated).astype(np.float32), n_bits=6)
+    with pytest.raises(InputShapeError, match="the sizes that it was quantized for"):
+        quantized(rng.normal(size=given).astype(np.float32))
