@@ -1,4 +1,4 @@
-"""Cast: the same values in another element type; strings are understood but never made.
+"""Cast: the same values in another element type; strings spell numbers.
 
 Under encryption it costs nothing: see `_shared/cast.py`.
 """
@@ -43,7 +43,7 @@ def cml_op():
     booleans = np.array([[True, False, True]])
     return OpPlugin(
         schema=OpSchema(
-            "Cast", since_versions=(6, 9, 13, 19, 21, 23, 24, 25, 28), kind=OpKind.ELEMENTWISE
+            "Cast", since_versions=(9, 13, 19, 21, 23, 24, 25, 28), kind=OpKind.ELEMENTWISE
         ),
         numpy_op=cast,
         quantized_op=QuantizedCast(),
@@ -63,6 +63,14 @@ def cml_op():
             OpExample(
                 (booleans,), {"to": TensorProto.INT64}, tolerance=0.01, name="boolean to integer"
             ),
+            OpExample(
+                (x,),
+                {"to": TensorProto.STRING},
+                outputs=(np.array([["-1.75", "-0.5", "0", "1.5", "2.75"]], dtype=object),),
+                encrypted=(),
+                name="float to string",
+            ),
         ),
-        restrictions="between float, double, float16 and bfloat16 values are not rounded",
+        restrictions="not to strings; between float, double, float16 and bfloat16 values are "
+        "not rounded",
     )

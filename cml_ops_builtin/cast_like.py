@@ -58,5 +58,6 @@ def cml_op():
                 name="integer to float",
             ),
         ),
-        restrictions="between float, double, float16 and bfloat16 values are not rounded",
+        restrictions="not to strings; between float, double, float16 and bfloat16 values are "
+        "not rounded",
     )

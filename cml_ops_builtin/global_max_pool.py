@@ -17,10 +17,12 @@ from cml_core.plugin_api import (
     maximum,
 )
 from cml_ops_builtin._shared.extremes import extreme, halving
+from cml_ops_builtin._shared.half_precision import chosen_in_single
 
 
 def global_max_pool(x):
-    return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+    axes = tuple(range(2, x.ndim))
+    return (chosen_in_single(lambda v: v.max(axis=axes, keepdims=True), x),)
 
 
 class QuantizedGlobalMaxPool:

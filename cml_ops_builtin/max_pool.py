@@ -21,6 +21,7 @@ from cml_core.plugin_api import (
     maximum,
 )
 from cml_ops_builtin._shared.extremes import extreme, window_steps
+from cml_ops_builtin._shared.half_precision import chosen_in_single
 from cml_ops_builtin._shared.windows import padded, place_windows, reduced, window_parts
 
 
@@ -41,7 +42,7 @@ def prepare(x, *, n_outputs=2, storage_order=0, **attributes):
 def _pooled(x, windows, n_outputs, storage_order):
     lowest = np.iinfo(x.dtype).min if x.dtype.kind in "iu" else -np.inf
     if n_outputs == 1:
-        return (reduced(x, windows, np.maximum, lowest),)
+        return (chosen_in_single(lambda v: reduced(v, windows, np.maximum, lowest), x),)
     size = windows.size
     # Where each element is: its number within its channel, row after row or column after column.
     numbers = np.arange(math.prod(size))

@@ -12,7 +12,7 @@ from cml_core.plugin_api import (
     elementwise,
 )
 
-__all__ = ["cast", "cast_encrypted"]
+__all__ = ["cast", "cast_encrypted", "refuse_strings"]
 
 #: Largest number of the float8 types that `saturate` is about.
 _LARGEST = {
@@ -33,7 +33,8 @@ def cast(x: np.ndarray, dtype: np.dtype, *, saturate: int, round_mode: str) -> n
     """Convert an array as ONNX's Cast does.
 
     Floats become integers by dropping what follows the point; integers that do not fit lose their
-    high bits; whatever is not zero is True.
+    high bits; whatever is not zero is True. As strings, numbers have neither an exponent nor more
+    digits than their type needs to tell them from all others; booleans are 1 and 0.
 
     Parameters
     ----------
@@ -49,14 +50,14 @@ def cast(x: np.ndarray, dtype: np.dtype, *, saturate: int, round_mode: str) -> n
     Raises
     ------
     AttributeValueError
-        The target is a string type, or `round_mode` is unknown.
+        `round_mode` is unknown.
     """
     if dtype.kind in "OSU":
-        raise AttributeValueError("target type", "string", "a number or boolean type")
+        return _spelled(x)
     if x.dtype == dtype and not (saturate and dtype.name in _LARGEST):
         return x
     if x.dtype.kind in "OSU":
-        x = x.astype(dtype if dtype.kind in "iu" else np.float64)
+        x = _integers(x, dtype) if dtype.kind in "iu" else x.astype(np.float64)
     if dtype.name in _LARGEST and saturate:
         largest = _LARGEST[dtype.name]
         x = np.clip(x.astype(np.float64), -largest, largest)
@@ -66,6 +67,49 @@ def cast(x: np.ndarray, dtype: np.dtype, *, saturate: int, round_mode: str) -> n
         # Not every pair of ml_dtypes' types converts directly.
         x = x.astype(np.float32)
     return x.astype(dtype)
+
+
+def refuse_strings(dtype: np.dtype) -> None:
+    """Raise AttributeValueError where a target type is that of strings."""
+    if dtype.kind in "OSU":
+        raise AttributeValueError("target type", "string", "a number or boolean type")
+
+
+def _integers(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Read strings as integers; what follows a point is dropped, as ONNX allows."""
+    try:
+        return x.astype(dtype)
+    except ValueError:
+        numbers = x.astype(np.float64)
+        if not np.isfinite(numbers).all():
+            raise
+        return np.array([_integer(text) for text in x.flat], object).astype(dtype).reshape(x.shape)
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return int(float(text))
+
+
+def _spelled(x: np.ndarray) -> np.ndarray:
+    """Spell the elements of an array, as objects: plain, "INF", "-INF" and "NaN"."""
+    if x.dtype.kind in "OSU":
+        return x.astype(object, copy=False)
+    if x.dtype.kind in "iub" or "int" in x.dtype.name:
+        texts = [str(int(value)) for value in x.flat]
+    else:
+        # The small floats are ml_dtypes' own, which NumPy does not spell.
+        numbers = x.astype(np.float32) if x.dtype.kind == "V" else x
+        texts = [_plain(value) for value in numbers.flat]
+    return np.array(texts, dtype=object).reshape(x.shape)
+
+
+def _plain(value: np.floating) -> str:
+    if np.isfinite(value):
+        return np.format_float_positional(value, trim="-")
+    return "NaN" if np.isnan(value) else "INF" if value > 0 else "-INF"
 
 
 def _power_of_two(x: np.ndarray, dtype: np.dtype, saturate: int, round_mode: str) -> np.ndarray:
@@ -94,8 +138,9 @@ def cast_encrypted(
 
     Between float types only the type's name changes: encrypted tensors stand for float64 values
     anyhow, and rounding these would take an affine decode off its grid, at a lookup each. The
-    small float types do round, as that is what a model has them for.
+    small float types do round, as that is what a model has them for. Strings are not encrypted.
     """
+    refuse_strings(dtype)
     if dtype in (np.float16, np.float32, np.float64) or dtype.name == "bfloat16":
         return attrs.evolve(x, dtype=dtype)
 

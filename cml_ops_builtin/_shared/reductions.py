@@ -21,6 +21,7 @@ from cml_core.plugin_api import (
     sum_,
 )
 from cml_ops_builtin._shared.extremes import extreme, halving, pairwise
+from cml_ops_builtin._shared.half_precision import chosen_in_single
 from cml_ops_builtin._shared.leveling import bits_of, on_one_scale, on_steps, step_of
 
 #: Bits that the smallest sum of exponentials must have beside the largest.
@@ -52,11 +53,13 @@ def products(x, axes, keepdims):
 
 
 def largest(x, axes, keepdims):
-    return np.max(x, axis=axes, keepdims=keepdims, initial=_bounds(x.dtype)[0])
+    least = _bounds(x.dtype)[0]
+    return chosen_in_single(lambda v: np.max(v, axis=axes, keepdims=keepdims, initial=least), x)
 
 
 def smallest(x, axes, keepdims):
-    return np.min(x, axis=axes, keepdims=keepdims, initial=_bounds(x.dtype)[1])
+    most = _bounds(x.dtype)[1]
+    return chosen_in_single(lambda v: np.min(v, axis=axes, keepdims=keepdims, initial=most), x)
 
 
 def _bounds(dtype):

@@ -66,6 +66,17 @@ class Ensemble:
     leaves: np.ndarray
     members: dict[int, np.ndarray] = attrs.field(factory=dict)
     stated: np.ndarray | None = None
+    # What `answers` asks of all nodes, at every level of every call.
+    _modes: list[int] = attrs.field(init=False, repr=False)
+    _tracks: bool = attrs.field(init=False, repr=False)
+
+    @_modes.default
+    def _occurring(self) -> list[int]:
+        return np.unique(self.mode).tolist()
+
+    @_tracks.default
+    def _any_missing(self) -> bool:
+        return bool(self.missing.any())
 
     @property
     def features(self) -> int:
@@ -74,19 +85,20 @@ class Ensemble:
 
     def answers(self, node: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Whether values take the true branch of nodes; arrays of one shape."""
-        mode, value = self.mode[node], self.value[node]
-        modes = np.unique(self.mode)
-        taken = np.zeros(node.shape, dtype=bool)
-        for each in modes:
-            if each == Mode.MEMBER:
-                continue
-            answer = _TESTS[each](x, value)
-            taken = answer if len(modes) == 1 else np.where(mode == each, answer, taken)
-        for place, members in self.members.items():
-            here = node == place
-            if here.any():
-                taken[here] = np.isin(x[here], members)
-        if self.missing.any() and x.dtype.kind == "f":
+        value = self.value[node]
+        if len(self._modes) == 1 and not self.members:
+            taken = _TESTS[self._modes[0]](x, value)
+        else:
+            taken = np.zeros(node.shape, dtype=bool)
+            mode = self.mode[node]
+            for each in self._modes:
+                if each != Mode.MEMBER:
+                    taken = np.where(mode == each, _TESTS[each](x, value), taken)
+            for place, members in self.members.items():
+                here = node == place
+                if here.any():
+                    taken[here] = np.isin(x[here], members)
+        if self._tracks and x.dtype.kind == "f":
             taken = taken | (np.isnan(x) & self.missing[node])
         return taken
 

@@ -1,6 +1,7 @@
 """Tree ensembles: evaluated as onnxruntime does, and computed on encrypted data exactly."""
 
 import itertools
+import operator
 from collections import Counter
 
 import attrs
@@ -598,3 +599,34 @@ def test_attributes_are_read_once_for_each_node(monkeypatch):
     for module, wanted in zip(modules, first, strict=True):
         np.testing.assert_array_equal(module(x), wanted)
     assert len(read) == 2
+
+
+@pytest.mark.parametrize("modes", [MODES[:1], MODES])
+@pytest.mark.parametrize("tracks", [False, True])
+def test_what_all_nodes_ask_is_found_out_once(monkeypatch, modes, tracks):
+    rng = np.random.default_rng(18)
+    attributes = random_trees(rng, modes=modes, kind="target")
+    attributes["nodes_missing_value_tracks_true"] = [tracks] * len(attributes["nodes_modes"])
+    ensemble = classic_ensemble("target", 2, attributes)
+    x = samples(rng)
+    x[::5, 1] = np.nan
+    wanted = [
+        [walked(ensemble, root, row) for root in ensemble.roots.tolist()] for row in x.tolist()
+    ]
+
+    def refuse(*_):
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr(np, "unique", refuse)
+    np.testing.assert_array_equal(ensemble.reached(x), wanted)
+
+
+def walked(ensemble, at, row):
+    """The leaf that one sample reaches in one tree, node after node."""
+    tests = (operator.le, operator.lt, operator.ge, operator.gt, operator.eq, operator.ne)
+    while at >= 0:
+        value = row[ensemble.feature[at]]
+        taken = tests[ensemble.mode[at]](value, ensemble.value[at])
+        taken = taken or (value != value and ensemble.missing[at])
+        at = int((ensemble.true if taken else ensemble.false)[at])
+    return ~at

@@ -4,6 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from cml_ops_builtin._shared import half_precision
 from tests.one_node import results
 
 HALVES = [np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)]
@@ -47,3 +48,67 @@ def test_half_precision_is_kept_and_close_to_single(half, op_type, inputs, optio
     step = 2.0**-7 if half == ml_dtypes.bfloat16 else 2.0**-10
     largest = np.abs(wanted).max()
     np.testing.assert_allclose(got.astype(np.float64), wanted, atol=3 * step * largest)
+
+
+EXTREMES = [
+    ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "opset": 22}),
+    ("MaxPool", {"kernel_shape": [2, 3], "dilations": [2, 1], "ceil_mode": 1, "opset": 22}),
+    ("GlobalMaxPool", {"opset": 22}),
+    ("ReduceMax", {"opset": 20}),
+    ("ReduceMin", {"opset": 20, "keepdims": 0}),
+    ("ReduceMax", {"opset": 13, "axes": [1, 3]}),
+    ("ReduceMin", {"opset": 13, "axes": [0], "keepdims": 0}),
+]
+
+
+def hard_to_order(half, kind):
+    """Few values, so that many are alike; NaN of any payload; zeros of both signs."""
+    rng = np.random.default_rng(1)
+    if kind == "any bits":
+        return rng.integers(0, 2**16, (2, 3, 20, 21), dtype=np.uint16).view(half)
+    x = np.rint(rng.normal(size=(2, 3, 20, 21)))
+    if kind == "positive":
+        return np.abs(x).astype(half)
+    if kind == "infinite":
+        x[x == 0] = -np.inf
+    if kind == "rarely NaN":
+        x[1, 2, 5, 7] = np.nan
+    return x.astype(half)
+
+
+@pytest.mark.parametrize("half", HALVES, ids=str)
+@pytest.mark.parametrize("kind", ["any bits", "zeros", "positive", "infinite", "rarely NaN"])
+@pytest.mark.parametrize(("op_type", "options"), EXTREMES)
+def test_extremes_are_those_of_half_precision_to_the_last_bit(
+    monkeypatch, half, kind, op_type, options
+):
+    x = hard_to_order(half, kind)
+    (got,) = results(op_type, [x], **options)
+    monkeypatch.setattr(half_precision, "_FEW", x.size + 1)
+    (wanted,) = results(op_type, [x], **options)
+    assert got.dtype == half
+    assert got.shape == wanted.shape
+    np.testing.assert_array_equal(got.view(np.uint16), wanted.view(np.uint16))
+
+
+@pytest.mark.parametrize("half", HALVES, ids=str)
+def test_extremes_are_found_in_single_precision(half):
+    seen = []
+
+    def choose(x):
+        seen.append(x.dtype)
+        return x.max(axis=-1)
+
+    x = RNG.uniform(1, 2, (2, 1000)).astype(half)
+    assert half_precision.chosen_in_single(choose, x).dtype == half
+    assert half_precision.chosen_in_single(choose, x[:, :100]).dtype == half
+    assert seen == [np.float32, half]
+
+
+@pytest.mark.parametrize("half", HALVES, ids=str)
+def test_the_extremes_of_nothing_are_infinite(half):
+    empty = np.zeros((0, 3), dtype=half)
+    for op_type, end in (("ReduceMax", -np.inf), ("ReduceMin", np.inf)):
+        (got,) = results(op_type, [empty, np.array([0])], opset=20, keepdims=0)
+        assert got.dtype == half
+        assert got.astype(np.float32).tolist() == [end] * 3

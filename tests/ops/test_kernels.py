@@ -16,7 +16,15 @@ import cml_core as cml
 from cml_core.plugin_api import UNKNOWN
 from cml_core.program import kernels
 from cml_core.program.kernels import conv_nd
-from cml_ops_builtin._shared import blocks, normalizing, resizing, softmaxes, stepping, windows
+from cml_ops_builtin._shared import (
+    blocks,
+    normalizing,
+    ordering,
+    resizing,
+    softmaxes,
+    stepping,
+    windows,
+)
 from cml_ops_builtin._shared.erf import erf
 from cml_ops_builtin._shared.sigmoid import sigmoid
 from cml_ops_builtin.gemm import prepare as gemm_prepare
@@ -552,3 +560,72 @@ def one_axis(unit, size, mode):
     model = one_node("Resize", inputs, opset=19, mode=mode)
     (y,) = cml.NumpyModule.from_onnx(model).run(feeds_of(inputs)).values()
     return y
+
+
+MANY = [((3, 1200), 1), ((600, 2, 3), 0), ((2, 700, 2), -2)]
+
+
+def many(dtype, kind, shape):
+    """Elements of which few or many are alike; the ends of the type, zeros of both signs, NaN."""
+    rng = np.random.default_rng(len(shape))
+    spread = {"alike": 0.0, "few ties": 3000.0}.get(kind, 2.0)
+    x = np.rint(rng.normal(size=shape) * spread)
+    x = (np.abs(x) if dtype.kind == "u" else x).astype(np.int64).astype(dtype)
+    low, high = (
+        (np.iinfo(dtype).min, np.iinfo(dtype).max) if dtype.kind in "iu" else (-np.inf, np.inf)
+    )
+    if kind == "ends":
+        x[rng.random(shape) < 0.02], x[rng.random(shape) < 0.02] = low, high
+    if dtype.kind == "f":
+        x[(x == 0) & (rng.random(shape) < 0.5)] = -0.0
+        if kind == "NaN":
+            x[..., :1][rng.random(x[..., :1].shape) < 0.05] = np.nan
+    return x
+
+
+def first_places(row, k, largest):
+    """Where the first elements of a list are; NaN is the largest of all."""
+
+    def key(place):
+        value = row[place]
+        if value != value:
+            return (not largest, 0)
+        return (largest, -value) if largest else (False, value)
+
+    return sorted(range(len(row)), key=key)[:k]
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float32", "float64", "uint8", "int16", "int32", "uint32", "uint64"]
+)
+@pytest.mark.parametrize("kind", ["many ties", "few ties", "alike", "ends", "NaN"])
+@pytest.mark.parametrize("largest", [False, True])
+@pytest.mark.parametrize(("shape", "axis"), MANY)
+def test_a_few_of_many_are_those_that_a_stable_sort_begins_with(dtype, kind, largest, shape, axis):
+    x = many(np.dtype(dtype), kind, shape)
+    x.flags.writeable = False
+    rows = np.moveaxis(x, axis, -1)
+    for k in (0, 1, 70, 200):
+        values, places = ordering.top_k_of(x, np.array([k]), axis=axis, largest=int(largest))
+        flat = rows.reshape(-1, rows.shape[-1]).tolist()
+        wanted = np.array([first_places(row, k, largest) for row in flat], dtype=np.int64)
+        wanted = np.moveaxis(wanted.reshape(*rows.shape[:-1], k), -1, axis)
+        assert (values.dtype, places.dtype) == (x.dtype, np.int64)
+        np.testing.assert_array_equal(places, wanted)
+        # Bits, as zeros have signs.
+        expected = np.take_along_axis(x, wanted, axis)
+        assert values.tobytes() == expected.tobytes()
+
+
+def test_a_few_of_many_are_not_sorted_with_the_others(monkeypatch):
+    sorted_ = []
+    argsort = np.argsort
+    monkeypatch.setattr(
+        np, "argsort", lambda x, **options: sorted_.append(x.shape) or argsort(x, **options)
+    )
+    x = np.random.default_rng(0).normal(size=(4, 1000))
+    for k in (125, 126):
+        ordering.top_k_of(x, np.array([k]), axis=1, largest=1)
+    x[0, 0] = np.nan
+    ordering.top_k_of(x, np.array([1]), axis=1, largest=1)
+    assert sorted_ == [(4, 125), (4, 1000), (4, 1000)]

@@ -2,10 +2,13 @@
 
 import re
 
+import ml_dtypes
 import numpy as np
 import pytest
+from onnx import TensorProto
 
-from tests.one_node import assert_refused, of_onnxruntime, results
+import cml_core as cml
+from tests.one_node import assert_refused, of_onnxruntime, quantized, results
 
 
 def texts(*values):
@@ -22,6 +25,120 @@ def assert_same(got, wanted):
 
 def assert_as_onnxruntime(op_type, inputs, **options):
     assert_same(results(op_type, inputs, **options), of_onnxruntime(op_type, inputs, **options))
+
+
+# --- Cast, CastLike -------------------------------------------------------------------------------
+
+
+def spelled(x, **options):
+    (cast,) = results("Cast", (x,), to=TensorProto.STRING, **{"opset": 19, **options})
+    (like,) = results("CastLike", (x, texts("")), opset=19)
+    assert cast.dtype == like.dtype == object
+    assert cast.shape == like.shape == x.shape
+    assert cast.tolist() == like.tolist()
+    return cast.tolist()
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.array([[7, -5], [0, 2**40]]),
+        np.array([2**64 - 1], dtype=np.uint64),
+        np.array([-128, 127], dtype=np.int8),
+        np.array([True, False]),
+        np.array([1.5, -0.25, 1000.0, -0.0, np.inf, -np.inf, np.nan], dtype=np.float32),
+        np.array([314.15926, 3.14, 0.001]),
+        np.array(2.5, dtype=np.float16),
+        np.zeros((0, 3)),
+    ],
+    ids=lambda x: f"{x.dtype}-{x.ndim}",
+)
+def test_numbers_are_spelled_as_onnxruntime_spells_them(x):
+    (wanted,) = of_onnxruntime("Cast", (x,), opset=19, to=TensorProto.STRING)
+    assert spelled(x) == np.asarray(wanted).tolist()
+
+
+@pytest.mark.parametrize(
+    ("x", "wanted", "of_onnxruntime_"),
+    [
+        (np.float64([1e-7, 1e20]), ["0.0000001", "100000000000000000000"], ["1e-07", "1e+20"]),
+        (np.float32([3.14, 1e-4]), ["3.14", "0.0001"], ["3.1400001", "9.9999997e-05"]),
+        (np.float64([123456789.0]), ["123456789"], ["1.2345679e+08"]),
+        (np.float16([3.14]), ["3.14"], ["3.140625"]),
+    ],
+    ids=str,
+)
+def test_numbers_are_spelled_plainly_as_onnx_says_where_onnxruntime_has_eight_digits(
+    x, wanted, of_onnxruntime_
+):
+    (theirs,) = of_onnxruntime("Cast", (x,), opset=19, to=TensorProto.STRING)
+    assert theirs.tolist() == of_onnxruntime_
+    assert spelled(x) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "wanted"),
+    [
+        ("bfloat16", [1.5, 256.0, np.inf], ["1.5", "256", "INF"]),
+        ("float8_e4m3fn", [0.5, np.nan], ["0.5", "NaN"]),
+        ("int4", [-8, 7], ["-8", "7"]),
+        ("uint4", [15, 0], ["15", "0"]),
+    ],
+)
+def test_numbers_of_few_bits_are_spelled_too(name, values, wanted):
+    x = np.array(values, dtype=getattr(ml_dtypes, name))
+    (got,) = results("Cast", (x,), opset=21, to=TensorProto.STRING)
+    assert got.tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.dtype(t) for t in (np.float16, np.float32, np.float64)], ids=str
+)
+def test_what_is_spelled_is_read_back_to_the_last_bit(dtype):
+    bits = np.dtype(f"u{dtype.itemsize}")
+    codes = np.random.default_rng(0).integers(0, np.iinfo(bits).max, 2000, dtype=bits)
+    x = codes.view(dtype)
+    x = x[np.isfinite(x)]
+    text = texts(*spelled(x))
+    (back,) = results("CastLike", (text, x[:1]), opset=19)
+    np.testing.assert_array_equal(back.view(bits), x.view(bits))
+
+
+@pytest.mark.parametrize("to", [TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16])
+def test_strings_are_read_as_onnxruntime_reads_them(to):
+    x = texts("3.14", "1000", "1e-5", "1E8", "INF", "+INF", "+inf", "-Inf", "nan", "NaN", "-7")
+    (got,), (wanted,) = (run("Cast", (x,), opset=19, to=to) for run in (results, of_onnxruntime))
+    assert got.dtype == wanted.dtype
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_strings_are_read_as_integers_without_what_follows_the_point():
+    x = texts(["100.5", "-7.9"], ["9007199254740993", "+4"])
+    (got,), (wanted,) = (
+        run("Cast", (x,), opset=19, to=TensorProto.INT64) for run in (results, of_onnxruntime)
+    )
+    np.testing.assert_array_equal(got, wanted)
+    for text in ("Hello World!", "NaN", "INF", ""):
+        assert_refused(
+            "invalid literal|convert string", "Cast", (texts(text),), opset=19, to=TensorProto.INT64
+        )
+
+
+def test_strings_stay_strings():
+    x = texts(["a", "Ü"], ["", "1.50"])
+    assert spelled(x) == x.tolist()
+
+
+def test_there_are_strings_to_cast_to_from_opset_9_on():
+    x = np.float32([1.5])
+    assert_refused("number or boolean", "Cast", (x,), opset=8, to=TensorProto.STRING)
+    assert spelled(x, opset=9) == ["1.5"]
+
+
+def test_encrypted_numbers_are_not_spelled():
+    x = np.float32([[1.5, -2.0]])
+    with pytest.raises(cml.CmlError, match="number or boolean"):
+        quantized("Cast", (x,), encrypted=(0,), opset=19, to=TensorProto.STRING)
 
 
 # --- StringConcat, StringSplit --------------------------------------------------------------------
