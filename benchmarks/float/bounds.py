@@ -5,7 +5,8 @@
 Where `run.py` misses a target, this prints what is left of it. For operators: NumPy's matrix
 products alone, those with the exponentials or hyperbolic tangents that follow, and all calls in a
 row that the formula asks for, beside all of onnxruntime; all into arrays that stand ready, with
-nothing checked, laid out or returned. For
+nothing checked, laid out or returned. *bare* is the same of Attention as an operator of
+`NumpyModule`: a function that makes its arrays, and looks at nothing. For
 convolutional networks: a twentieth of what onnx.reference takes, beside the time of as many
 multiplications in a product of two matrices of 512 x 512, the fastest that BLAS multiplies; for one
 sample also the time of the products that its convolutions are, in the best of several divisions,
@@ -15,6 +16,7 @@ and of copying their windows.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +24,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent / "fhe"))
 
+import attrs
 import numpy as np
 import onnx
 from graphs import Case
@@ -55,6 +58,23 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> list[Calls]:
         [first, power, second],
         [partial(np.multiply, q, scale, part), first, power, *rest],
     ]
+
+
+def bare_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, *_: object, **__: object):
+    """Attention as a function of its inputs that looks at nothing: only these calls, once each."""
+    part = q * np.float32(1 / math.sqrt(q.shape[3]))
+    scores = np.matmul(part, k.swapaxes(2, 3))
+    np.exp(scores, scores)
+    y = np.matmul(scores, v)
+    np.divide(y, np.einsum("bhij->bhi", scores)[..., np.newaxis], y)
+    return (y,)
+
+
+def in_the_interpreter(model: onnx.ModelProto) -> cml.NumpyModule:
+    """A module that computes Attention so."""
+    plugin = cml.default_registry().find("Attention")[-1].plugin
+    bare = attrs.evolve(plugin, numpy_op=bare_attention, prepare=None)
+    return cml.NumpyModule.from_onnx(model, registry=cml.default_registry().with_plugins(bare))
 
 
 class Recurrent:
@@ -146,16 +166,22 @@ def operators(seconds: float) -> list[list[str]]:
             continue
         feeds, (products, activations, whole) = case.feeds(1), least(name, case)
         actions: dict[str, Action] = {
-            "cml": partial(cml.NumpyModule.from_onnx(case.model).run, feeds),
-            "ort": partial(session(case.model, 1).run, None, feeds),
             "products": partial(in_a_row, products),
             "activations": partial(in_a_row, activations),
             "whole": partial(in_a_row, whole),
         }
-        with one_thread(), np.errstate(all="ignore"):
-            found = medians(actions, seconds)
-        ratios = [found[key] / found["ort"] for key in ("products", "activations", "whole", "cml")]
-        rows.append([name, f"{1e3 * found['ort']:.3f}", *(f"{ratio:.2f}" for ratio in ratios)])
+        if name == "Attention":
+            actions["bare"] = partial(in_the_interpreter(case.model).run, feeds)
+        actions["cml"] = partial(cml.NumpyModule.from_onnx(case.model).run, feeds)
+        ort, ratios = partial(session(case.model, 1).run, None, feeds), {}
+        for key, action in actions.items():
+            # In turns with nothing else, so that each finds the caches as the other left them.
+            with one_thread(), np.errstate(all="ignore"):
+                pair = medians({key: action, "ort": ort}, seconds)
+            ratios[key] = f"{pair[key] / pair['ort']:.2f}"
+        columns = ("products", "activations", "whole", "bare", "cml")
+        cells = [ratios.get(key, "") for key in columns]
+        rows.append([name, f"{1e3 * pair['ort']:.3f}", *cells])
     return rows
 
 
@@ -248,7 +274,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each operator")
     chosen = parser.parse_args()
     print(f"BLAS: {name_core_type()['kernels']}; one thread; ort in ms, the others as ratios to it")
-    head = ["operator, medium", "ort", "products", "with activations", "all calls", "cml"]
+    head = ["operator, medium", "ort", "products", "with activations", "all calls", "bare", "cml"]
     print(table(head, operators(chosen.seconds)))
     print("\nms:")
     head = [
