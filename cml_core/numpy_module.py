@@ -135,7 +135,10 @@ class NumpyModule:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the ONNX model in hexadecimal digits, the values of its constants included."""
-        summary = hashlib.sha256(self.onnx_model.SerializeToString(deterministic=True))
+        # Node by node: a whole model may be larger than protobuf writes.
+        summary = hashlib.sha256(repr(self.onnx_model.opset_import).encode())
+        for node in self.onnx_model.graph.node:
+            summary.update(node.SerializeToString(deterministic=True))
         for name, value in sorted(self.graph.constants.items()):
             if isinstance(value, np.ndarray) and value.dtype != object:
                 summary.update(name.encode() + np.ascontiguousarray(value).tobytes())

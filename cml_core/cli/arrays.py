@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -109,12 +110,12 @@ def check_output(path: Path, *inputs: Path) -> None:
     path : Path
         Where a command writes.
     inputs : Path
-        What it reads, which would be lost.
+        What else it reads or writes, which would be lost.
 
     Raises
     ------
     OutputFileError
-        Its folder does not exist, it is a folder itself, or it is one of the inputs.
+        Its folder does not exist, it is a folder itself, or it is one of the others.
     """
     try:
         place = destination(path)
@@ -131,10 +132,12 @@ def check_output(path: Path, *inputs: Path) -> None:
             path, f"cannot be written: there is no folder {folder}", "Create it first."
         )
     for source in inputs:
-        if place.exists() and source.exists() and place.samefile(source):
+        same = place == Path(os.path.realpath(source))
+        if same or (place.exists() and source.exists() and place.samefile(source)):
             also = "" if source == path else f" ({source})"
+            what = "what is read" if source.exists() else "what else is written"
             raise OutputFileError(
-                path, f"cannot be written: it is what is read{also}", "Name another file."
+                path, f"cannot be written: it is {what}{also}", "Name another file."
             )
 
 

@@ -44,7 +44,8 @@ def keygen(
     from cml_core.fhe.client import FheClient
 
     check_output(keys, client)
-    check_output(evaluation_keys, client)
+    # One file for both would hand the secret keys to the server.
+    check_output(evaluation_keys, client, keys)
     if keys.exists():
         hint = "What was encrypted with them can be decrypted with no others: name another file."
         raise OutputFileError(keys, "is there already, and may hold keys", hint)

@@ -13,7 +13,15 @@ from typing import Any
 import attrs
 import numpy as np
 
-from cml_core.errors import CircuitError, DamagedFileError, KeysMissingError
+from cml_core.errors import (
+    CircuitError,
+    ConfigError,
+    DamagedFileError,
+    InvalidModelError,
+    KeysMissingError,
+    ModelFileError,
+    UnsupportedNodesError,
+)
 from cml_core.feeds import bind_arguments, unpack
 from cml_core.fhe.backend import BackendClient, choose_backend
 from cml_core.fhe.sent import (
@@ -171,6 +179,8 @@ class FheClient:
     def decrypt_named(self, results: EncryptedSamples) -> dict[str, np.ndarray]:
         """Decrypt by name; see `decrypt`."""
         self.need_keys("decrypt")
+        if not isinstance(results, EncryptedSamples):
+            raise ConfigError("results", type(results).__name__, "EncryptedSamples, of the server")
         results.check(self.circuit, "results", "decrypt")
         integers = [self.client.decrypt(ciphertext) for ciphertext in results.ciphertexts]
         return self.side.decode(self.stack(integers), len(results))
@@ -213,9 +223,11 @@ class FheClient:
         name, _, parts = read_document(_CLIENT, read_content(path), path)
         backend = choose_backend(name.backend)
         try:
-            side = client_from_parts(parts, registry)
+            side = client_from_parts(parts, path, registry)
             client = backend.client(parts[_SPECIFICATION])
-        except (KeyError, ValueError, TypeError, AttributeError, CircuitError) as error:
+        except (ModelFileError, InvalidModelError, UnsupportedNodesError):
+            raise
+        except Exception as error:
             raise DamagedFileError(Path(path), f"does not hold {_CLIENT}") from error
         return cls(side, name.backend, client)
 

@@ -12,7 +12,6 @@ from cml_core.graph.model import TensorSpec
 from cml_core.program.instructions import Interval
 from cml_core.quantization.affine import affine_parameters
 from cml_core.quantization.builder import ProgramBuilder, Register
-from cml_core.quantization.client import InputCode, OutputCode
 from cml_core.quantization.config import QuantConfig
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.cut_inputs import cut_input, uniform_cuts
@@ -20,6 +19,7 @@ from cml_core.quantization.cuts import CutCode
 from cml_core.quantization.digits import in_digits
 from cml_core.quantization.encrypted import Decode, EncryptedTensor
 from cml_core.quantization.grid import requantize
+from cml_core.quantization.input_output_codes import InputCode, OutputCode
 from cml_core.quantization.settling import rounded, settle
 
 __all__ = ["decoded_output", "encrypted_input"]

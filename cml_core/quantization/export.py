@@ -25,8 +25,9 @@ from cml_core.interpreter import interpret
 from cml_core.numpy_module import NumpyModule
 from cml_core.program.instructions import Program
 from cml_core.program.onnx_export import program_to_onnx, write_program
-from cml_core.quantization.client import ClientSide, InputCode, OutputCode
+from cml_core.quantization.client import ClientSide
 from cml_core.quantization.cuts import CutCode
+from cml_core.quantization.input_output_codes import InputCode, OutputCode
 
 __all__ = ["integers_to_onnx", "module_to_onnx"]
 

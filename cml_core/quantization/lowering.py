@@ -25,13 +25,14 @@ from cml_core.plugins.registry import OpRegistry
 from cml_core.program.instructions import Program
 from cml_core.quantization.batching import output_batch_axes
 from cml_core.quantization.builder import ProgramBuilder
-from cml_core.quantization.client import ClientSide, InputCode
+from cml_core.quantization.client import ClientSide
 from cml_core.quantization.config import NodeConfig, QuantConfig
 from cml_core.quantization.context import LoweringContext
 from cml_core.quantization.cuts import CutCode
 from cml_core.quantization.diagnosis import Diagnosis, count_overflows, noise_of
 from cml_core.quantization.encrypted import EncryptedTensor
 from cml_core.quantization.ends import decoded_output, encrypted_input
+from cml_core.quantization.input_output_codes import InputCode
 from cml_core.quantization.reference import FloatReference
 from cml_core.quantization.tail import Split, extract_tail, split_tail
 from cml_core.quantization.unquantized import find_unquantized

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import numpy as np
 
+from cml_core.errors import InvalidModelError, ModelFileError, UnsupportedNodesError
 from cml_core.graph.model import TensorSpec
 from cml_core.numpy_module import NumpyModule
 from cml_core.plugins.registry import OpRegistry
-from cml_core.quantization.client import ClientSide, InputCode, OutputCode
+from cml_core.quantization.client import ClientSide
 from cml_core.quantization.cuts import CutCode
+from cml_core.quantization.input_output_codes import InputCode, OutputCode
 from cml_core.samples import SampleLayout
 from cml_core.storage import array_bytes, read_array
 
@@ -80,8 +84,16 @@ def client_to_parts(client: ClientSide) -> dict[str, bytes]:
     return parts
 
 
-def client_from_parts(parts: Mapping[str, bytes], registry: OpRegistry | None) -> ClientSide:
-    """Read the client's side back; KeyError, ValueError or TypeError if the parts are not one."""
+def client_from_parts(
+    parts: Mapping[str, bytes], path: str | os.PathLike[str], registry: OpRegistry | None
+) -> ClientSide:
+    """Read the client's side back; KeyError, ValueError or TypeError if the parts are not one.
+
+    Raises
+    ------
+    ModelFileError, InvalidModelError, UnsupportedNodesError
+        Its tail, an ONNX model, cannot be read or run; they name the file.
+    """
     document = json.loads(parts[_FILE])
 
     def array(file: str | None) -> np.ndarray | None:
@@ -110,7 +122,10 @@ def client_from_parts(parts: Mapping[str, bytes], registry: OpRegistry | None) -
                 array(row.get("digits")),
             )
         )
-    tail = NumpyModule.from_onnx(parts[_TAIL], registry=registry) if _TAIL in parts else None
+    try:
+        tail = NumpyModule.from_onnx(parts[_TAIL], registry=registry) if _TAIL in parts else None
+    except (ModelFileError, InvalidModelError, UnsupportedNodesError) as error:
+        raise attrs.evolve(error, source=f"the tail of {path}") from error
     clear = {name: read_array(parts[file]) for name, file in document["clear"].items()}
     whole = bool(document.get("tail_takes_batches", True))
     return ClientSide(layout, inputs, tuple(outputs), tail, clear, whole)

@@ -68,7 +68,7 @@ def test_files_in_each_other_s_place_are_told(cli, made, keys, input_path, tmp_p
     output = tmp_path / "out"
     for command, said in (
         (
-            ["client", "keygen", model, "--keys", output, "--evaluation-keys", output],
+            ["client", "keygen", model, "--keys", output, "--evaluation-keys", tmp_path / "e"],
             "client's side",
         ),
         (
@@ -98,3 +98,21 @@ def test_without_a_circuit_there_is_no_client(cli, net_path, calibration_path, t
     result = cli("compile", net_path, *options, "--client", tmp_path / "c.cml", status=1)
     assert "--no-circuit" in result.err
     assert not list(tmp_path.glob("*.cml"))
+
+
+def test_one_file_cannot_hold_both_kinds_of_keys(cli, made, tmp_path):
+    """Whoever sent it to the server would send the secret keys."""
+    same = tmp_path / "keys"
+    result = cli("client", "keygen", made[1], "--keys", same, "--evaluation-keys", same, status=1)
+    assert "what else is written" in result.err
+    (tmp_path / "link").symlink_to(same)
+    options = ["--keys", same, "--evaluation-keys", tmp_path / "link"]
+    assert "what else is written" in cli("client", "keygen", made[1], *options, status=1).err
+    assert not same.exists()
+
+
+def test_model_and_client_are_two_files(cli, net_path, calibration_path, tmp_path):
+    same = tmp_path / "m.cml"
+    options = ["--calibration", calibration_path, "--output", same, "--client", same]
+    assert "what else is written" in cli("compile", net_path, *options, status=1).err
+    assert not same.exists()

@@ -11,11 +11,14 @@ import cml_core as cml
 from cml_core.errors import (
     CircuitError,
     CircuitMismatchError,
+    ConfigError,
     DamagedFileError,
     KeysMissingError,
+    ModelFileError,
     StoredFileError,
 )
 from cml_core.fhe.backend import installed_backends
+from cml_core.fhe.sent import read_document, write_document
 from cml_core.storage import read_archive
 from tests.networks import mlp, samples
 
@@ -194,6 +197,31 @@ def test_files_of_another_kind_are_told(sides):
         cml.FheClient.load(folder / "model.cml")
     with pytest.raises(DamagedFileError, match="damaged"):
         cml.EncryptedSamples.from_bytes(b"PK nothing")
+
+
+@apart
+def test_arrays_are_no_results(sides):
+    with pytest.raises(ConfigError, match="expected EncryptedSamples"):
+        sides.client().decrypt(np.zeros((1, 2)))
+
+
+@apart
+def test_a_client_s_file_of_nonsense_is_damaged_and_its_tail_is_named(sides, tmp_path):
+    name, _, parts = read_document(
+        "the client's side of a circuit",
+        (sides.folder / "client.cml").read_bytes(),
+        sides.folder / "client.cml",
+    )
+    for part, content, error, said in (
+        ("circuit-client.json", b"{}", DamagedFileError, "does not hold the client's side"),
+        ("client.json", b"[]", DamagedFileError, "does not hold the client's side"),
+        ("tail.onnx", b"no model", ModelFileError, "the tail of"),
+    ):
+        path = tmp_path / "client.cml"
+        changed = {**parts, part: content}
+        path.write_bytes(write_document("the client's side of a circuit", name, changed))
+        with pytest.raises(error, match=said):
+            cml.FheClient.load(path)
 
 
 @apart

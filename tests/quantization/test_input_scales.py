@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cml_core as cml
-from cml_core.quantization.client import InputCode
+from cml_core.quantization.input_output_codes import InputCode
 from tests.networks import Net
 
 SIZES = np.array([1e-3, 1.0, 1e3, 5.0], dtype=np.float32)

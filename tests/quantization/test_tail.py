@@ -223,3 +223,17 @@ def test_other_open_sizes_than_it_was_quantized_for_are_refused(shape, body, cal
     quantized = cml.quantize(module, rng.normal(size=calibrated).astype(np.float32), n_bits=6)
     with pytest.raises(InputShapeError, match="the sizes that it was quantized for"):
         quantized(rng.normal(size=given).astype(np.float32))
+
+
+def test_a_file_whose_tail_cannot_compute_zeros_is_read(tmp_path):
+    """Whole numbers are divided by what is decrypted, which is never zero in use."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[N, 2] x) => (int64[N, 2] y) '
+        "<float[2, 2] w = {1., 0., 0., 1.}, int64 number = {12}> "
+        "{ h = MatMul (x, w) k = Cast <to = 7> (h) y = Div (number, k) }"
+    )
+    x = np.random.default_rng(0).integers(2, 5, (40, 2)).astype(np.float32)
+    quantized = cml.quantize(cml.NumpyModule.from_onnx(model), x, n_bits=8)
+    quantized.save(tmp_path / "m.cml")
+    again = cml.QuantizedModule.load(tmp_path / "m.cml")
+    np.testing.assert_array_equal(again(x), quantized(x))
